@@ -1,0 +1,213 @@
+"""The callback that puts a schedule to work: where is the loop, what does the schedule say there, write it, record it."""
+
+import re
+from itertools import islice
+from math import isnan
+
+import numpy as np
+from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.schedule import LRFinder, ParamScheduler
+from fastai.callback.tracker import ReduceLROnPlateau
+from fastai.optimizer import OptimWrapper, set_item_pg
+from fastcore.basics import GetAttr
+
+from .record import Record
+from .schedules import Cycles, Schedule, check_number
+
+__all__ = ["CLRCallback"]
+
+BLOCK = 1024  # batches evaluated at a time: an array costs little more than a number
+LOWER_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|(^|_)l[12](_|$)")
+
+
+class CLRCallback(Callback):
+    """Set learning rate and momentum of every parameter group before each training batch, as `schedule` says.
+
+    schedule: say `CircularLR(32, 5)`; its peak is the rate that the fit was called with, in each group.
+    n_cycles: cycles in the fit. cycle_mult: each is this many times as long as the one before.
+    cycle_len: epochs in the first cycle, fractions allowed; training ends with the last cycle. None: the cycles share
+    the epochs of the fit.
+    cycle_save_name: save the model as `<name>_cyc_0`, `<name>_cyc_1`, ... at each cycle's end.
+    best_save_name: save the model as `<name>` whenever the first metric, or without one the loss, is the best so far.
+
+    After the fit `learn.sched` holds what it did and the optimizer has its own momentum back. Raises TypeError or
+    ValueError for an argument of the wrong kind or out of its range and, before the first batch, for an optimizer
+    without a momentum to cycle and for a second callback that sets the rate.
+    Source: 0.7.0's `use_clr`; there momentum was set one batch ahead of the rate, here they go in phase.
+
+    >>> cb = CLRCallback(CircularLR(32, 5))     # then learn.fit(3, 1e-2, cbs=cb)
+    """
+
+    order = 55  # after Recorder (50), whose loss is recorded; before ProgressCallback (60), which asks for the epoch's length
+    run_valid = False
+
+    def __init__(
+        self, schedule: Schedule, n_cycles=1, cycle_len=None, cycle_mult=1, cycle_save_name=None, best_save_name=None
+    ):
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
+        Cycles(n_cycles, 1 if cycle_len is None else cycle_len, cycle_mult)  # checks the numbers
+        for name, value in dict(cycle_save_name=cycle_save_name, best_save_name=best_save_name).items():
+            if value is not None and not (isinstance(value, str) and value):
+                raise TypeError(f"{name} should be the name of a file, but given {value!r}")
+        self.schedule, self.n_cycles, self.cycle_len, self.cycle_mult = schedule, n_cycles, cycle_len, cycle_mult
+        self.cycle_save_name, self.best_save_name = cycle_save_name, best_save_name
+        self._own_momentum = None
+
+    def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
+        """The cycles of a fit with `n_iter` batches in an epoch, and `n_epoch` epochs if `cycle_len` is None."""
+        if self.cycle_len is None:
+            return Cycles.share(n_epoch, self.n_cycles, self.cycle_mult, n_iter)
+        return Cycles(self.n_cycles, self.cycle_len, self.cycle_mult, n_iter)
+
+    def check(self, opt, cbs):
+        """Raise ValueError if this schedule cannot run on the optimizer `opt` or beside the callbacks `cbs`."""
+        if self.schedule.mom_a is not None and not all(h.get("mom") for h in opt.hypers):
+            raise ValueError(
+                f"{self.schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or "
+                "give the Learner one that has, say opt_func=Adam or opt_func=partial(SGD, mom=0.9)"
+            )
+        for cb in cbs:
+            if cb is not self and self._sets_the_same(cb):
+                raise ValueError(
+                    f"{cb!r} and {self.schedule!r} would both set the optimizer's hyper-parameters: use one of them"
+                )
+
+    def _sets_the_same(self, cb):
+        if isinstance(cb, ParamScheduler) and not isinstance(cb, LRFinder):
+            return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.mom_a is not None)
+        return isinstance(cb, (CLRCallback, ReduceLROnPlateau))
+
+    def before_fit(self):
+        self.run = not hasattr(self.learn, "lr_finder") and not hasattr(self.learn, "gather_preds")
+        if not self.run:
+            return
+        opt = self.learn.opt
+        self.check(opt, self.learn.cbs)
+        self._peaks = [check_number("lr", h["lr"], above=0) for h in opt.hypers]
+        self._mom_key = opt.bwd_map.get("mom") if isinstance(opt, OptimWrapper) else "mom" if "mom" in opt.hypers[0] else None
+        self._n_iter = batches_per_epoch(self.learn.dls)
+        self._cycles = self.cycles(self._n_iter, self.learn.n_epoch)
+        self._block = range(0)
+        self._best = None
+        self._record = Record(self.schedule, len(self._peaks))
+
+    def before_epoch(self):
+        if self.learn.epoch * self._n_iter >= self._cycles.n_batches:
+            raise CancelFitException  # the cycles ended with the epoch before
+
+    def before_train(self):
+        if self.learn.sched is not self._record:  # the first epoch; not in before_fit, which `validate` calls too
+            self.learn.sched, self.learn._running_clr = self._record, self
+            if self.schedule.mom_a is not None:
+                self._own_momentum = [h["mom"] for h in self.learn.opt.hypers]
+        left = self._cycles.n_batches - self.learn.epoch * self._n_iter
+        if self.cycle_len is not None and left < len(self.learn.dl):
+            self.learn.dl = _FirstBatches(self.learn.dl, left)
+
+    def before_batch(self):
+        step = self.learn.epoch * self._n_iter + self.learn.iter
+        if step not in self._block:
+            self._evaluate(step)
+        i = step - self._block.start
+        factor, momentum = self._factors[i], self._momentums and self._momentums[i]
+        for group, peak in zip(_hyper_dicts(self.learn.opt), self._peaks):
+            group["lr"] = factor * peak
+            if momentum is not None:
+                set_item_pg(group, self._mom_key, momentum)
+
+    def _evaluate(self, step):
+        """Ask the schedule for the block of batches that starts at `step`."""
+        self._block = range(step, step + BLOCK)
+        factors, momentums = self.schedule.at(np.array(self._block), self._cycles)
+        self._factors = factors.tolist()  # Python floats: numpy's make a checkpoint that a safe load refuses
+        self._momentums = None if momentums is None else momentums.tolist()
+        first, last = np.searchsorted(self._cycles.ends, [step + 1, step + BLOCK + 1])
+        self._ends = {int(self._cycles.ends[k]): k for k in range(first, last)}
+
+    def after_batch(self):
+        groups = _hyper_dicts(self.learn.opt)
+        momentum = self._mom_key and _get_item_pg(groups[-1], self._mom_key)
+        losses = self.learn.recorder.losses if hasattr(self.learn, "recorder") else None
+        self._record.add_batch([g["lr"] for g in groups], momentum, float(losses[-1]) if losses else None)
+        done = self.learn.epoch * self._n_iter + self.learn.iter + 1
+        if done in self._ends:
+            self._record.cycle_ends.append(len(self._record.lrs))
+            if self.cycle_save_name:
+                self._save(f"{self.cycle_save_name}_cyc_{self._ends[done]}")
+
+    def after_epoch(self):
+        if not self._record.lrs or not hasattr(self.learn, "recorder"):
+            return
+        names = self.learn.recorder.metric_names
+        self._record.add_epoch(names, self.learn.final_record)
+        if self.best_save_name:
+            score = self._score(names)
+            if not any(map(isnan, score)) and (self._best is None or score > self._best):
+                self._best = score
+                self._save(self.best_save_name)
+
+    def _score(self, names):
+        """What the epoch reached, larger is better: the first metric if there is one, then the loss."""
+        record = self._record
+        score = [-(record.val_losses or record.losses)[-1]]
+        if record.rec_metrics:
+            name = names[list(names).index("valid_loss") + 1]
+            metric = np.atleast_1d(record.rec_metrics[-1])[0]
+            score.insert(0, -metric if LOWER_IS_BETTER.search(name) else metric)
+        return score
+
+    def _save(self, name):
+        if self._own_momentum is not None:  # a file should not carry the momentum of the middle of a cycle
+            self.learn.opt.set_hyper("mom", self._own_momentum)
+        self.learn.save(name)
+
+    def after_fit(self):
+        self.release(self.learn)
+
+    def release(self, learn):
+        """Give the optimizer its own momentum back; safe to call again, and needed where an exception skips `after_fit`."""
+        if self._own_momentum is not None:
+            learn.opt.set_hyper("mom", self._own_momentum)
+        self._own_momentum = None
+        learn.__dict__.pop("_running_clr", None)
+
+
+def batches_per_epoch(dls) -> int:
+    """The length of the training data loader; TypeError if it has none, ValueError if it is 0."""
+    try:
+        n = len(dls.train)
+    except TypeError as e:
+        raise TypeError(
+            "a schedule counts batches, so the training data loader should have a length, but given "
+            f"{type(dls.train).__name__} without one"
+        ) from e
+    if n == 0:
+        raise ValueError("the training data loader should have at least 1 batch, but given 0: is the batch size too large?")
+    return n
+
+
+class _FirstBatches(GetAttr):
+    """The first `n` batches of `dl`: the last epoch, where the last cycle ends inside it."""
+
+    _default = "dl"
+
+    def __init__(self, dl, n):
+        self.dl, self.n = dl, n
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        return islice(self.dl, self.n)
+
+
+def _hyper_dicts(opt):
+    """The dicts that `opt` itself reads, one for each parameter group: `hypers` of an `OptimWrapper` are copies."""
+    return opt.opt.param_groups if isinstance(opt, OptimWrapper) else opt.hypers
+
+
+def _get_item_pg(group, key):
+    """What fastai's `set_item_pg` wrote: 'betas__0' is item 0 of the group's 'betas'."""
+    name, _, i = key.partition("__")
+    return group[name][int(i)] if i else group[name]

@@ -1,0 +1,161 @@
+"""Calls of `fit` as 0.7 had them: told from fastai 2's own, and translated to a schedule and plain values."""
+
+from difflib import get_close_matches
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Schedule, check_number
+
+__all__ = ["ARGUMENTS", "Call", "is_07_style", "is_several", "translate", "unknown_argument"]
+
+ARGUMENTS = {  # those that only 0.7 had and we have too, with their defaults
+    "lrs": None, "n_cycle": None, "wds": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
+    "cycle_save_name": None, "best_save_name": None, "metrics": None, "callbacks": None, "clip": None, "use_wd_sched": False,
+}  # fmt: skip
+_SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # those of fastai 2 that go with them
+_ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
+_AVERAGE = "average weights with cbs=EMACallback() from fastai.callback.ema"
+_GONE = {  # those with no counterpart: the value that asked for nothing, and the fastai 2 way
+    "norm_wds": (False, "scale wds= yourself"),
+    "wds_sched_mult": (None, "schedule weight decay with cbs=ParamScheduler({'wd': ...})"),
+    "use_swa": (False, _AVERAGE),
+    "swa_start": (1, _AVERAGE),
+    "swa_eval_freq": (5, _AVERAGE),
+    "reg_fn": (None, "regularise with a callback, say cbs=RNNRegularizer(alpha=2, beta=1)"),
+    "stepper": (None, "change the training step with a Callback"),
+    "stepper_fn": (None, "change the training step with a Callback"),
+    "sampler": (None, "give the sampler to the data loader in dls"),
+    "train_sampler": (None, "give the sampler to the data loader in dls"),
+    "loss_scale": (1, "train in mixed precision with learn.to_fp16()"),
+    "get_ep_vals": (False, "read the values of each epoch in learn.recorder.values"),
+    "all_val": (False, "validate more often with a Callback"),
+    "only_validation": (False, "validate with learn.validate()"),
+    "file": (None, "log to a file with cbs=CSVLogger()"),
+    "save_path": (None, "save a figure with plt.savefig(path) after learn.sched.plot_lr()"),
+}
+
+
+class Call(NamedTuple):
+    """A 0.7-style call in plain values; those that need the learner to be checked are as the user gave them."""
+
+    schedule: Schedule
+    n_cycle: int
+    cycle_len: float
+    cycle_mult: float
+    cycle_save_name: Any
+    best_save_name: Any
+    lrs: Any
+    wds: Any
+    metrics: Any
+    callbacks: list
+    clip: Any
+    use_wd_sched: bool
+    reset_opt: bool
+    start_epoch: Any
+
+
+def is_07_style(args, kwargs) -> bool:
+    """Whether a call is meant as 0.7 meant it: an argument that only 0.7 had, or a first one that is no integer."""
+    if any(name in ARGUMENTS or name in _GONE or name == "n" for name in kwargs):
+        return True
+    return bool(args) and not isinstance(args[0], Integral)
+
+
+def translate(args, kwargs) -> Call:
+    """The call that `args` and `kwargs` ask for, or a TypeError or ValueError that says what to type instead."""
+    given = _by_name(args, kwargs)
+    _check_order(given)
+    return Call(
+        schedule=_schedule(given),
+        n_cycle=check_number("n_cycle", given["n_cycle"], least=1, integer=True),
+        cycle_len=1 if given["cycle_len"] is None else check_number("cycle_len", given["cycle_len"], above=0),
+        callbacks=[*as_list(given["callbacks"]), *as_list(given["cbs"])],
+        **{name: given[name] for name in Call._fields if name not in ("schedule", "n_cycle", "cycle_len", "callbacks")},
+    )
+
+
+def unknown_argument(name, others=()) -> TypeError:
+    """The error for an argument that neither 0.7's `fit` nor one with the arguments `others` has."""
+    near = get_close_matches(name, [*ARGUMENTS, *_SHARED, *_ALIASES, *_GONE, *others], n=1, cutoff=0.4)
+    return TypeError(f"fit has no argument {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+
+
+def is_several(o) -> bool:
+    """Whether `o` is a list, a tuple or an array of values, as against one value."""
+    return hasattr(o, "__getitem__") and hasattr(o, "__len__") and not isinstance(o, (str, dict)) and getattr(o, "ndim", 1) > 0
+
+
+def as_list(o) -> list:
+    """`o` as a new list: nothing for None, its values if it has several, else itself alone."""
+    return [] if o is None else list(o) if is_several(o) else [o]
+
+
+def _by_name(args, kwargs):
+    """Every argument by the name 0.7 had for it, those not given with their defaults."""
+    if len(args) > 3:
+        raise TypeError(
+            "a 0.7-style fit takes at most 3 arguments without a name, fit(lrs, n_cycle, cycle_len), but given "
+            f"{len(args)}: name the others"
+        )
+    third_is_length = len(args) == 3 and isinstance(args[2], Integral) and args[2] >= 1
+    by_position = zip(("lrs", "n_cycle", "cycle_len" if third_is_length else "wds"), args)
+    given = {}
+    for name, value in [*by_position, *((_ALIASES.get(k, k), v) for k, v in kwargs.items())]:
+        if name in given:
+            raise TypeError(f"{name} should be given once, but given {given[name]!r} and {value!r}")
+        given[name] = value
+    if "n_epoch" in given:
+        raise TypeError(
+            "n_epoch does not go with 0.7's arguments: write learn.fit_clr(n_epoch, lr, div=..., cut_div=...) or "
+            "learn.fit(lr, n_cycle, cycle_len=..., use_clr=(div, cut_div))"
+        )
+    defaults = {**ARGUMENTS, **_SHARED}
+    for name, value in given.items():
+        if name in _GONE:
+            off, instead = _GONE[name]
+            if value is not None and not (type(value) is type(off) and value == off):
+                raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
+        elif name not in defaults:
+            raise unknown_argument(name)
+    for name in ("lrs", "n_cycle"):
+        if given.get(name) is None:
+            raise TypeError(f"{name} is missing: write learn.fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))")
+    return {**defaults, **given}
+
+
+def _check_order(given):
+    """Raise TypeError where rate and cycles stand the wrong way round: fastai 2's order, or a slip."""
+    rate, n = given["n_cycle"], given["lrs"]
+    if isinstance(rate, Integral) or not isinstance(n, Integral):
+        return
+    shape, length = given["use_clr"], given["cycle_len"]
+    clr = "".join(f", {name}={given[name]!r}" for name in ("use_clr", "use_clr_beta") if given[name] is not None)
+    if length is not None:
+        type_this = f"learn.fit({rate!r}, {n!r}, cycle_len={length!r}{clr})"
+    else:
+        type_this = f"learn.fit({rate!r}, 1, cycle_len={n!r}{clr})"
+        if is_several(shape) and len(shape) > 1:
+            type_this = f"learn.fit_clr({n!r}, {rate!r}, div={shape[0]!r}, cut_div={shape[1]!r}) or {type_this}"
+    raise TypeError(f"n_cycle should be an integer, but given {rate!r}: in 0.7's order the rate comes first, try {type_this}")
+
+
+def _schedule(given) -> Schedule:
+    """The schedule that the arguments ask for."""
+    named = {name: given[name] for name in ("use_clr", "use_clr_beta") if given[name] is not None}
+    if len(named) == 2:
+        raise ValueError(f"use_clr and use_clr_beta should not be given both, but given {named}")
+    for name, value in named.items():
+        if given["cycle_len"] is None:
+            raise TypeError(
+                f"{name} needs cycle_len, the length of the cycle in epochs: try learn.fit({given['lrs']!r}, "
+                f"{given['n_cycle']!r}, cycle_len=3, {name}={value!r})"
+            )
+        if name == "use_clr" and isinstance(value, Schedule):
+            return value
+        shape, second = (CircularLR, "cut_div") if name == "use_clr" else (CircularLRBeta, "pct")
+        if not is_several(value):
+            raise TypeError(f"{name} should be a tuple (div, {second}), but given {value!r}")
+        if len(value) not in (2, 4):
+            raise ValueError(f"{name} should be (div, {second}) or (div, {second}, mom_a, mom_b), but given {value!r}")
+        return shape(*value)
+    return Constant() if given["cycle_len"] is None else CosAnneal()

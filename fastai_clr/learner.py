@@ -1,0 +1,218 @@
+"""The boundary with users: `Learner.fit` takes 0.7-style calls, `Learner.fit_clr` is new, `learn.sched` follows each fit."""
+
+import inspect
+from functools import partial, wraps
+
+from fastai.callback.core import Callback, CancelEpochException
+from fastai.callback.training import GradientClip
+from fastai.learner import Learner, Metric, Recorder
+from fastai.optimizer import OptimWrapper, weight_decay
+from torch.optim import AdamW
+
+from . import fit07
+from .callback import CLRCallback, batches_per_epoch
+from .record import Record
+from .schedules import CircularLR, check_number
+
+__all__ = ["fit_clr"]
+
+
+def fit_clr(
+    self: Learner, n_epoch: int, lr=None, div=10, cut_div=10, n_cycles=1, moms=None, wd=None, cbs=None,
+    reset_opt=False, start_epoch=0,
+):  # fmt: skip
+    """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
+
+    n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
+    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`.
+    div: the largest rate divided by the smallest. cut_div: 1/cut_div of each cycle rises, the rest falls.
+    moms: momentum where the rate is lowest and where it peaks, as a pair; None leaves momentum alone.
+    wd: weight decay for this fit, a number or one for each parameter group; None is `learn.wd`.
+    cbs, reset_opt, start_epoch: as in `Learner.fit`, but an epoch before `start_epoch` is left out, not run empty.
+
+    Raises TypeError or ValueError for an argument of the wrong kind or out of its range, before anything changes.
+    Source: 0.7.0's `use_clr`; Smith 2015; Howard & Ruder 2018.
+
+    >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
+    """
+    n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+    if moms is not None and not (fit07.is_several(moms) and len(moms) == 2):
+        raise ValueError(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
+    callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
+    lr = self.lr if lr is None else lr
+    _run(
+        self, callback, {"lr": lr}, {"wd": wd}, fit07.as_list(cbs),
+        reset_opt=reset_opt, start_epoch=start_epoch, n_epoch=n_epoch,
+    )  # fmt: skip
+
+
+def _fit_07(learn, args, kwargs):
+    """Run a 0.7-style call of `fit`."""
+    call = fit07.translate(args, kwargs)
+    callback = CLRCallback(
+        call.schedule, call.n_cycle, call.cycle_len, call.cycle_mult, call.cycle_save_name, call.best_save_name
+    )
+    if learn.__dict__.get("reg_fn") is not None:
+        fit07.translate(args, {**kwargs, "reg_fn": learn.reg_fn})  # refused as the argument is
+    clip = learn.__dict__.get("clip") if call.clip is None else call.clip
+    clip = [] if clip is None or not check_number("clip", clip, least=0) else [GradientClip(float(clip))]
+    _run(
+        learn, callback, {"lrs": call.lrs}, {"wds": call.wds}, call.callbacks + clip,
+        call.metrics, call.use_wd_sched, call.reset_opt, call.start_epoch,
+    )  # fmt: skip
+
+
+def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_opt=False, start_epoch=0, n_epoch=None):
+    """Check what needs the learner, then fit with `callback`, and put back what was for this fit alone.
+
+    lr, wd: a dict of one item, the name that the user knows the argument by and its value.
+    """
+    cycles = callback.cycles(batches_per_epoch(learn.dls), n_epoch)
+    start_epoch = check_number("start_epoch", start_epoch, least=0, integer=True)
+    _check_kinds(cbs, metrics, use_wd_sched=use_wd_sched, reset_opt=reset_opt)
+    opt = _optimizer_to_be(learn, reset_opt)
+    callback.check(opt, [*learn.cbs, *cbs])
+    lr = _per_group(lr, len(opt.hypers), above=0)
+    wd = _per_group(wd, len(opt.hypers), least=0)
+    has_wd = "wd" in opt.hypers[0]
+    if wd is not None and not has_wd:
+        raise ValueError(f"weight decay needs an optimizer that has it, but given {wd!r} for one without")
+    if use_wd_sched and not _decouples_weight_decay(opt):
+        raise TypeError(
+            "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the gradient: give "
+            "the Learner opt_func=Adam or OptimWrapper around torch's AdamW, or leave use_wd_sched out"
+        )
+    # Nothing of the learner has changed up to here.
+    if reset_opt or not learn.opt:
+        learn.create_opt()
+    own_metrics, own_wd = learn._metrics, has_wd and [h["wd"] for h in learn.opt.hypers]
+    if metrics is not None:
+        learn.metrics = metrics
+    if start_epoch:
+        learn._do_fit = partial(_epochs_from, learn, start_epoch)
+    try:
+        _fit_2(learn, cycles.n_epoch, lr=lr, wd=wd, cbs=[*cbs, callback])
+    finally:
+        learn._metrics = own_metrics
+        learn.__dict__.pop("_do_fit", None)
+        if has_wd:
+            learn.opt.set_hyper("wd", own_wd)
+
+
+def _fit_2(learn, *args, **kwargs):
+    """fastai 2's own fit, untouched; afterwards `learn.sched` is there and momentum is what it was, however it ended."""
+    recorder = learn.__dict__.get("recorder")
+    before = [getattr(recorder, o, None) for o in ("lrs", "hps")]
+    own_sched = learn.sched
+    try:
+        return native_fit(learn, *args, **kwargs)
+    finally:
+        if "_running_clr" in learn.__dict__:
+            learn._running_clr.release(learn)
+        lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
+        if learn.sched is own_sched and lrs and lrs is not before[0]:
+            moms = hps.get("mom", ()) if hps and hps is not before[1] else ()
+            learn.sched = Record.of_recorder(recorder, moms)
+
+
+def _epochs_from(learn, start):
+    """`Learner._do_fit` from epoch `start` on: fastai's own shows the earlier epochs to every callback, and some save."""
+    if "progress" in learn.__dict__:
+        learn.progress("before_epoch")  # a progress bar has to begin at 0
+    for learn.epoch in range(start, learn.n_epoch):
+        learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
+
+
+def _check_kinds(cbs, metrics, **flags):
+    for cb in cbs:
+        if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
+            raise TypeError(
+                f"callbacks should be fastai 2 callbacks, subclasses of fastai.callback.core.Callback, but given {cb!r}: "
+                "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
+            )
+    for metric in fit07.as_list(metrics):
+        if not isinstance(metric, Metric) and not callable(metric):
+            raise TypeError(f"metrics should be functions or fastai metrics, but given {metric!r}")
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} should be True or False, but given {value!r}")
+
+
+def _optimizer_to_be(learn, reset_opt):
+    """The optimizer that the fit would use; where it would make one, one like it, to be thrown away."""
+    if learn.opt and not reset_opt:
+        return learn.opt
+    if isinstance(learn.opt_func, OptimWrapper):
+        return learn.opt_func
+    return learn.opt_func(learn.splitter(learn.model), lr=learn.lr)
+
+
+def _per_group(argument, n_groups, **ranges):
+    """A rate or weight decay for each of `n_groups` parameter groups, as fastai takes it, in plain Python numbers."""
+    ((name, value),) = argument.items()
+    if value is None:
+        return None
+    if isinstance(value, slice) and name in ("lr", "lrs") and value.step is None:
+        start = None if value.start is None else check_number(f"the start of {name}", value.start, **ranges)
+        return slice(start, check_number(f"the stop of {name}", value.stop, **ranges))
+    if not fit07.is_several(value):
+        return check_number(name, value, **ranges)
+    if len(value) not in (1, n_groups):
+        raise ValueError(
+            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups, but given {len(value)}: "
+            f"{value!r} (the Learner's splitter makes the groups)"
+        )
+    return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]
+
+
+def _decouples_weight_decay(opt):
+    if isinstance(opt, OptimWrapper):
+        return isinstance(opt.opt, AdamW) or all(g.get("decoupled_weight_decay") for g in opt.opt.param_groups)
+    return any(getattr(cb, "func", cb) is weight_decay for cb in opt.cbs)
+
+
+def _plot_lr(self: Recorder, show_moms=True, show_text=True, ax=None):
+    """The learning rate of the last fit, as `learn.sched.plot_lr` draws it."""
+    return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax)
+
+
+def _install():
+    """Put the patches on fastai's classes, each around what was there before."""
+
+    @wraps(native_fit)
+    def fit(self, *args, **kwargs):
+        if fit07.is_07_style(args, kwargs):
+            return _fit_07(self, args, kwargs)
+        for name in kwargs:
+            if not open_ended and name not in native:
+                raise fit07.unknown_argument(name, native)
+        return _fit_2(self, *args, **kwargs)
+
+    @wraps(native_export)
+    def export(self, *args, **kwargs):
+        sched = self.__dict__.pop("sched", None)  # the file should load where fastai_clr is not installed
+        try:
+            return native_export(self, *args, **kwargs)
+        finally:
+            if sched is not None:
+                self.sched = sched
+
+    signature = inspect.signature(native_fit)
+    native = signature.parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in native.values())
+    fit.__signature__ = signature.replace(
+        parameters=[p for p in native.values() if p.kind is not p.VAR_KEYWORD]
+        + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=o) for name, o in fit07.ARGUMENTS.items()]
+        + [p for p in native.values() if p.kind is p.VAR_KEYWORD]
+    )  # so that a notebook completes use_clr=
+    fit.__doc__ = f"{native_fit.__doc__}\n\nOr as in fastai 0.7: fit(lrs, n_cycle, cycle_len=3, use_clr=(32, 5))."
+    fit._fastai_clr = native_fit, native_export
+    Learner.fit, Learner.export, Learner.fit_clr, Recorder.plot_lr = fit, export, fit_clr, _plot_lr
+    Learner.sched = Record()  # before the first fit; its plots say so
+
+
+if hasattr(Learner.fit, "_fastai_clr"):  # this module was loaded before
+    native_fit, native_export = Learner.fit._fastai_clr
+else:
+    native_fit, native_export = Learner.fit, Learner.export
+    _install()

@@ -1,0 +1,64 @@
+"""Arrays onto matplotlib axes: each function takes `ax` (None makes a figure) and returns the axes it drew on."""
+
+import numpy as np
+
+__all__ = ["curve", "rates"]
+
+BATCHES = "iteration (batches)"
+MANY = 40  # more cycle ends than this hide the curve they should explain
+
+
+def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
+    """Learning rate against batch, a line for each parameter group, beside it the momentum, cycle ends dotted.
+
+    groups: one sequence of rates for each parameter group. momentums: a sequence, or None for no second panel.
+    cycle_ends: batches, from 1. ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
+    """
+    ax, moms_ax = _panels(ax, momentums is not None)
+    iterations = np.arange(1, len(groups[-1]) + 1)
+    for rates_of_group in groups:
+        ax.plot(iterations, rates_of_group)
+    ax.set(xlabel=BATCHES, ylabel="learning rate")
+    ax.set_ylim(bottom=0)
+    if any(not np.array_equal(o, groups[-1]) for o in groups):
+        _name_groups(ax, [np.max(o) for o in groups])
+    panels = [ax]
+    if moms_ax is not None:
+        moms_ax.plot(iterations, momentums, color="tab:orange")
+        moms_ax.set(xlabel=BATCHES, ylabel="momentum")
+        panels.append(moms_ax)
+    for panel in panels:
+        if len(cycle_ends) <= MANY:
+            for end in cycle_ends:
+                panel.axvline(end, color="grey", linestyle=":", linewidth=1)
+    if title:
+        ax.set_title(f"{title}\n{_in_numbers(np.asarray(groups[-1]))}", fontsize="medium")
+    return ax
+
+
+def curve(x, y, xlabel, ylabel, log=False, ax=None):
+    """`y` against `x` with labelled axes, x logarithmic if `log`."""
+    ax, _ = _panels(ax, False)
+    ax.plot(x, y)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    return ax
+
+
+def _panels(ax, two):
+    """The axes to draw on and, if there are `two`, the second ones (else None)."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(1, 1 + two, figsize=(11, 4) if two else (6.4, 4), layout="constrained")[1]
+    pair = np.atleast_1d(np.asarray(ax, dtype=object))
+    return pair[0], pair[1] if two and len(pair) > 1 else None
+
+
+def _name_groups(ax, peaks):
+    names = [f"group {i}, at most {peak:.3g}" for i, peak in enumerate(peaks)]
+    ax.legend(ax.lines, names, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(names) // 16, fontsize="small")
+
+
+def _in_numbers(rates):
+    peak = int(np.argmax(rates))
+    return f"starts at {rates[0]:.3g}, peaks at {rates[peak]:.3g} in batch {peak + 1}, ends at {rates[-1]:.3g}"
