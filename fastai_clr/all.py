@@ -5,4 +5,14 @@ from .callback import CLRCallback
 from .record import Record
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Place, Schedule
 
-__all__ = ["CLRCallback", "CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Record", "Schedule"]
+__all__ = [
+    "CLRCallback",
+    "CircularLR",
+    "CircularLRBeta",
+    "Constant",
+    "CosAnneal",
+    "Cycles",
+    "Place",
+    "Record",
+    "Schedule",
+]

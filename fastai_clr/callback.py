@@ -1,4 +1,4 @@
-"""The callback that puts a schedule to work: where is the loop, what does the schedule say there, write it, record it."""
+"""The callback that puts a schedule to work: ask the loop where it is, ask the schedule, write, record."""
 
 import re
 from itertools import islice
@@ -38,7 +38,9 @@ class CLRCallback(Callback):
     >>> cb = CLRCallback(CircularLR(32, 5))     # then learn.fit(3, 1e-2, cbs=cb)
     """
 
-    order = 55  # after Recorder (50), whose loss is recorded; before ProgressCallback (60), which asks for the epoch's length
+    order = (
+        55  # after Recorder (50), whose loss it copies; before ProgressCallback (60), which asks how long an epoch is
+    )
     run_valid = False
 
     def __init__(
@@ -64,8 +66,8 @@ class CLRCallback(Callback):
         """Raise ValueError if this schedule cannot run on the optimizer `opt` or beside the callbacks `cbs`."""
         if self.schedule.mom_a is not None and not all(h.get("mom") for h in opt.hypers):
             raise ValueError(
-                f"{self.schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or "
-                "give the Learner one that has, say opt_func=Adam or opt_func=partial(SGD, mom=0.9)"
+                f"{self.schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, "
+                "or give the Learner one that has, say opt_func=Adam or opt_func=partial(SGD, mom=0.9)"
             )
         for cb in cbs:
             if cb is not self and self._sets_the_same(cb):
@@ -85,7 +87,9 @@ class CLRCallback(Callback):
         opt = self.learn.opt
         self.check(opt, self.learn.cbs)
         self._peaks = [check_number("lr", h["lr"], above=0) for h in opt.hypers]
-        self._mom_key = opt.bwd_map.get("mom") if isinstance(opt, OptimWrapper) else "mom" if "mom" in opt.hypers[0] else None
+        self._mom_key = (
+            opt.bwd_map.get("mom") if isinstance(opt, OptimWrapper) else "mom" if "mom" in opt.hypers[0] else None
+        )
         self._n_iter = batches_per_epoch(self.learn.dls)
         self._cycles = self.cycles(self._n_iter, self.learn.n_epoch)
         self._block = range(0)
@@ -166,7 +170,7 @@ class CLRCallback(Callback):
         self.release(self.learn)
 
     def release(self, learn):
-        """Give the optimizer its own momentum back; safe to call again, and needed where an exception skips `after_fit`."""
+        """Give the optimizer its own momentum back; safe to repeat, and needed where an exception skips `after_fit`."""
         if self._own_momentum is not None:
             learn.opt.set_hyper("mom", self._own_momentum)
         self._own_momentum = None
@@ -183,7 +187,9 @@ def batches_per_epoch(dls) -> int:
             f"{type(dls.train).__name__} without one"
         ) from e
     if n == 0:
-        raise ValueError("the training data loader should have at least 1 batch, but given 0: is the batch size too large?")
+        raise ValueError(
+            "the training data loader should have at least 1 batch, but given 0: is the batch size too large?"
+        )
     return n
 
 

@@ -9,8 +9,9 @@ from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Schedule
 __all__ = ["ARGUMENTS", "Call", "is_07_style", "is_several", "translate", "unknown_argument"]
 
 ARGUMENTS = {  # those that only 0.7 had and we have too, with their defaults
-    "lrs": None, "n_cycle": None, "wds": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
-    "cycle_save_name": None, "best_save_name": None, "metrics": None, "callbacks": None, "clip": None, "use_wd_sched": False,
+    "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
+    "wds": None, "metrics": None, "callbacks": None, "clip": None, "cycle_save_name": None, "best_save_name": None,
+    "use_wd_sched": False,
 }  # fmt: skip
 _SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # those of fastai 2 that go with them
 _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
@@ -82,7 +83,12 @@ def unknown_argument(name, others=()) -> TypeError:
 
 def is_several(o) -> bool:
     """Whether `o` is a list, a tuple or an array of values, as against one value."""
-    return hasattr(o, "__getitem__") and hasattr(o, "__len__") and not isinstance(o, (str, dict)) and getattr(o, "ndim", 1) > 0
+    return (
+        hasattr(o, "__getitem__")
+        and hasattr(o, "__len__")
+        and not isinstance(o, (str, dict))
+        and getattr(o, "ndim", 1) > 0
+    )
 
 
 def as_list(o) -> list:
@@ -136,7 +142,9 @@ def _check_order(given):
         type_this = f"learn.fit({rate!r}, 1, cycle_len={n!r}{clr})"
         if is_several(shape) and len(shape) > 1:
             type_this = f"learn.fit_clr({n!r}, {rate!r}, div={shape[0]!r}, cut_div={shape[1]!r}) or {type_this}"
-    raise TypeError(f"n_cycle should be an integer, but given {rate!r}: in 0.7's order the rate comes first, try {type_this}")
+    raise TypeError(
+        f"n_cycle should be an integer, but given {rate!r}: in 0.7's order the rate comes first, try {type_this}"
+    )
 
 
 def _schedule(given) -> Schedule:

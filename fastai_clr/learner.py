@@ -1,4 +1,4 @@
-"""The boundary with users: `Learner.fit` takes 0.7-style calls, `Learner.fit_clr` is new, `learn.sched` follows each fit."""
+"""The boundary with users: `Learner.fit` as 0.7 had it, `Learner.fit_clr`, and `learn.sched` after every fit."""
 
 import inspect
 from functools import partial, wraps
@@ -79,8 +79,8 @@ def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_o
         raise ValueError(f"weight decay needs an optimizer that has it, but given {wd!r} for one without")
     if use_wd_sched and not _decouples_weight_decay(opt):
         raise TypeError(
-            "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the gradient: give "
-            "the Learner opt_func=Adam or OptimWrapper around torch's AdamW, or leave use_wd_sched out"
+            "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the gradient: "
+            "give the Learner opt_func=Adam or OptimWrapper around torch's AdamW, or leave use_wd_sched out"
         )
     # Nothing of the learner has changed up to here.
     if reset_opt or not learn.opt:
@@ -100,7 +100,7 @@ def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_o
 
 
 def _fit_2(learn, *args, **kwargs):
-    """fastai 2's own fit, untouched; afterwards `learn.sched` is there and momentum is what it was, however it ended."""
+    """fastai 2's own fit, untouched; however it ends, `learn.sched` is there and momentum is what it was."""
     recorder = learn.__dict__.get("recorder")
     before = [getattr(recorder, o, None) for o in ("lrs", "hps")]
     own_sched = learn.sched
@@ -116,10 +116,11 @@ def _fit_2(learn, *args, **kwargs):
 
 
 def _epochs_from(learn, start):
-    """`Learner._do_fit` from epoch `start` on: fastai's own shows the earlier epochs to every callback, and some save."""
+    """`Learner._do_fit` from epoch `start` on: fastai's own shows earlier epochs to every callback, and some save."""
     if "progress" in learn.__dict__:
         learn.progress("before_epoch")  # a progress bar has to begin at 0
-    for learn.epoch in range(start, learn.n_epoch):
+    for epoch in range(start, learn.n_epoch):
+        learn.epoch = epoch
         learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
 
 
@@ -127,7 +128,7 @@ def _check_kinds(cbs, metrics, **flags):
     for cb in cbs:
         if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
             raise TypeError(
-                f"callbacks should be fastai 2 callbacks, subclasses of fastai.callback.core.Callback, but given {cb!r}: "
+                f"callbacks should be fastai 2 callbacks (fastai.callback.core.Callback), but given {cb!r}: "
                 "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
             )
     for metric in fit07.as_list(metrics):
@@ -159,8 +160,8 @@ def _per_group(argument, n_groups, **ranges):
         return check_number(name, value, **ranges)
     if len(value) not in (1, n_groups):
         raise ValueError(
-            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups, but given {len(value)}: "
-            f"{value!r} (the Learner's splitter makes the groups)"
+            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups (the Learner's "
+            f"splitter makes them), but given {len(value)}: {value!r}"
         )
     return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]
 

@@ -12,27 +12,29 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
     """Learning rate against batch, a line for each parameter group, beside it the momentum, cycle ends dotted.
 
     groups: one sequence of rates for each parameter group. momentums: a sequence, or None for no second panel.
-    cycle_ends: batches, from 1. ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
+    cycle_ends: batches, from 1. title: a line above the rates in numbers; None leaves both out.
+    ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     """
     ax, moms_ax = _panels(ax, momentums is not None)
     iterations = np.arange(1, len(groups[-1]) + 1)
-    for rates_of_group in groups:
-        ax.plot(iterations, rates_of_group)
+    differ = any(not np.array_equal(o, groups[-1]) for o in groups)
+    for k, rates_of_group in enumerate(groups):
+        ax.plot(iterations, rates_of_group, color=f"C{k if differ else 0}")
     ax.set(xlabel=BATCHES, ylabel="learning rate")
     ax.set_ylim(bottom=0)
-    if any(not np.array_equal(o, groups[-1]) for o in groups):
+    if differ:
         _name_groups(ax, [np.max(o) for o in groups])
     panels = [ax]
     if moms_ax is not None:
-        moms_ax.plot(iterations, momentums, color="tab:orange")
+        moms_ax.plot(iterations, momentums, color="black")
         moms_ax.set(xlabel=BATCHES, ylabel="momentum")
         panels.append(moms_ax)
     for panel in panels:
         if len(cycle_ends) <= MANY:
             for end in cycle_ends:
                 panel.axvline(end, color="grey", linestyle=":", linewidth=1)
-    if title:
-        ax.set_title(f"{title}\n{_in_numbers(np.asarray(groups[-1]))}", fontsize="medium")
+    if title is not None:
+        ax.set_title(f"{title}\n{_in_numbers(np.asarray(groups[-1]))}".strip(), fontsize="medium")
     return ax
 
 

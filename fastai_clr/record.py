@@ -99,7 +99,7 @@ class Record:
         raise AttributeError(f"learn.sched has no {name!r}: {why}")
 
     def plot_lr(self, show_moms=True, show_text=True, ax=None):
-        """Learning rate against batch, a line for each parameter group, cycle ends dotted; returns the axes of the rate.
+        """Learning rate against batch, a line for each parameter group, cycle ends dotted; returns the rate's axes.
 
         show_moms: draw the momentum beside it, where it changed during the fit.
         show_text: say in a title which schedule ran and where it started, peaked and ended.
@@ -109,10 +109,10 @@ class Record:
         """
         self._check_recorded(self.lrs)
         moms = self.momentums if show_moms and self.momentums and min(self.momentums) < max(self.momentums) else None
-        title = (repr(self.schedule) if self.schedule else "learning rate") if show_text else None
+        title = (repr(self.schedule) if self.schedule else "") if show_text else None
         return plot.rates(self.group_lrs, moms, self.cycle_ends, title, ax)
 
-    def plot_loss(self, n_skip=10, n_skip_end=5, ax=None):
+    def plot_loss(self, n_skip=10, n_skip_end=5, ax=None, **gone):
         """Smoothed training loss against batch; returns the axes.
 
         n_skip, n_skip_end: batches left out at the start and at the end; where that would leave nothing, none are.
@@ -120,6 +120,8 @@ class Record:
 
         Raises ValueError where nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
         """
+        for name in gone:
+            raise TypeError(f"plot_loss has no argument {name!r}" + (f": {_GONE[name]}" if name in _GONE else ""))
         part = self._part(n_skip, n_skip_end)
         return plot.curve(self.iterations[part], self.losses[part], plot.BATCHES, "training loss (smoothed)", ax=ax)
 
@@ -144,4 +146,6 @@ class Record:
     @staticmethod
     def _check_recorded(values):
         if not values:
-            raise ValueError("learn.sched has nothing to plot yet: train first, say with learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))")
+            raise ValueError(
+                "learn.sched has nothing to plot yet: train first, say learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))"
+            )

@@ -1,6 +1,6 @@
 """Schedules as pure functions of the batch: which share of the peak rate, and which momentum, a batch gets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import isfinite
 from numbers import Integral, Real
@@ -76,7 +76,9 @@ class Cycles:
         """The `n_cycles` cycles that share `total` epochs (of `n_iter` batches) among them."""
         unit = cls(n_cycles, 1, cycle_mult)
         if unit.n_cycles > total * n_iter:
-            raise ValueError(f"n_cycles should be at most the number of batches, {total * n_iter}, but given {n_cycles}")
+            raise ValueError(
+                f"n_cycles should be at most the number of batches, {total * n_iter}, but given {n_cycles}"
+            )
         return cls(n_cycles, total / unit._lengths_sum(unit.n_cycles), cycle_mult, n_iter)
 
     def _lengths_sum(self, k):
@@ -115,11 +117,15 @@ class Cycles:
 
 
 class Schedule:
-    """What every schedule can do. A new shape is a frozen dataclass that defines `factor` (and `height`, if it cycles
-    momentum between its fields `mom_a` and `mom_b`).
+    """What every schedule can do. A new shape is a frozen dataclass (repr=False) that defines `factor`, and `height` if
+    it cycles momentum between its fields `mom_a` and `mom_b`.
     """
 
     mom_a = mom_b = None
+
+    def __repr__(self):
+        given = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return f"{type(self).__name__}({', '.join(f'{name}={o!r}' for name, o in given if o is not None)})"
 
     def factor(self, i, cycle: Place):
         """The learning rate of batch `i` (from 0) of `cycle`, as a share of the peak rate."""
@@ -175,7 +181,7 @@ class Schedule:
     plot_lr = plot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CircularLR(Schedule):
     """Slanted triangle: up from the peak divided by `div` to the peak, then down again, both linearly.
 
@@ -188,7 +194,7 @@ class CircularLR(Schedule):
     whose slanted triangle is `CircularLR(32, 10)`.
 
     >>> CircularLR(32, 5)
-    CircularLR(div=32, cut_div=5, mom_a=None, mom_b=None)
+    CircularLR(div=32, cut_div=5)
     """
 
     div: float = 10
@@ -211,13 +217,13 @@ class CircularLR(Schedule):
         return (1 + self.height(i, cycle) * (self.div - 1)) / self.div
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CircularLRBeta(Schedule):
     """Leslie Smith's 1cycle: up, down in as many batches, then far below where it started, all linearly.
 
     div: the peak rate divided by the rate at the start, at least 1.
     pct: per cent of the cycle for the last phase, from the peak/div towards the peak/(100*div); 0 <= pct < 100.
-    mom_a, mom_b: momentum where the rate is at its start and where it peaks; both or neither. The last phase keeps mom_a.
+    mom_a, mom_b: momentum at the start and where the rate peaks; both or neither. The last phase keeps mom_a.
 
     Raises TypeError or ValueError for a value of the wrong kind or out of its range.
     Source: 0.7.0's `use_clr_beta`; Smith 2018 (a disciplined approach to neural network hyper-parameters).
@@ -250,7 +256,7 @@ class CircularLRBeta(Schedule):
         return np.where(i > start, 1 - 0.99 * last, triangle) / self.div
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosAnneal(Schedule):
     """Half a cosine from the peak towards 0 in each cycle, after a hundredth of the peak for the fit's first batches.
 
@@ -263,7 +269,7 @@ class CosAnneal(Schedule):
         return np.where(before + i < first / 20, 0.01, (np.cos(np.pi * i / nb) + 1) / 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Constant(Schedule):
     """The peak rate at every batch. Source: 0.7.0, what a fit without `cycle_len` does."""
 
