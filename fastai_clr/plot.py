@@ -5,7 +5,8 @@ import numpy as np
 __all__ = ["curve", "rates"]
 
 BATCHES = "iteration (batches)"
-MANY = 40  # more cycle ends than this hide the curve they should explain
+MANY_CYCLES = 40  # more cycle ends than this hide the curve they should explain
+MANY_GROUPS = 12  # more names than this do not fit beside the curves
 
 
 def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
@@ -18,19 +19,18 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
     ax, moms_ax = _panels(ax, momentums is not None)
     iterations = np.arange(1, len(groups[-1]) + 1)
     differ = any(not np.array_equal(o, groups[-1]) for o in groups)
-    for k, rates_of_group in enumerate(groups):
-        ax.plot(iterations, rates_of_group, color=f"C{k if differ else 0}")
+    lines = [ax.plot(iterations, o, color=f"C{k if differ else 0}")[0] for k, o in enumerate(groups)]
     ax.set(xlabel=BATCHES, ylabel="learning rate")
     ax.set_ylim(bottom=0)
     if differ:
-        _name_groups(ax, [np.max(o) for o in groups])
+        _name_groups(ax, lines, [np.max(o) for o in groups])
     panels = [ax]
     if moms_ax is not None:
         moms_ax.plot(iterations, momentums, color="black")
         moms_ax.set(xlabel=BATCHES, ylabel="momentum")
         panels.append(moms_ax)
     for panel in panels:
-        if len(cycle_ends) <= MANY:
+        if len(cycle_ends) <= MANY_CYCLES:
             for end in cycle_ends:
                 panel.axvline(end, color="grey", linestyle=":", linewidth=1)
     if title is not None:
@@ -56,9 +56,10 @@ def _panels(ax, two):
     return pair[0], pair[1] if two and len(pair) > 1 else None
 
 
-def _name_groups(ax, peaks):
-    names = [f"group {i}, at most {peak:.3g}" for i, peak in enumerate(peaks)]
-    ax.legend(ax.lines, names, loc="center left", bbox_to_anchor=(1, 0.5), ncols=1 + len(names) // 16, fontsize="small")
+def _name_groups(ax, lines, peaks):
+    named = np.unique(np.linspace(0, len(lines) - 1, MANY_GROUPS).astype(int))  # first and last among them
+    names = [f"group {k}, at most {peaks[k]:.3g}" for k in named]
+    ax.legend([lines[k] for k in named], names, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
 
 
 def _in_numbers(rates):

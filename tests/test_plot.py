@@ -1,0 +1,88 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from fastai_clr import plot
+
+RATES = [np.linspace(0.1, 1, 50) * peak for peak in (1e-4, 1e-3, 1e-2)]
+MOMENTUMS = np.linspace(0.95, 0.85, 50)
+
+
+def draw(figure):
+    figure.canvas.draw()
+    return figure.canvas.get_renderer()
+
+
+def test_one_line_for_each_group_with_its_name_and_peak():
+    ax = plot.rates(RATES)
+    for line, rates in zip(ax.lines, RATES):
+        np.testing.assert_array_equal(line.get_data(), [np.arange(1, 51), rates])
+    texts = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert texts == ["group 0, at most 0.0001", "group 1, at most 0.001", "group 2, at most 0.01"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("iteration (batches)", "learning rate")
+
+
+def test_groups_of_the_same_rate_need_no_legend():
+    ax = plot.rates([RATES[0]] * 3)
+    assert len(ax.lines) == 3 and ax.get_legend() is None
+    assert len({line.get_color() for line in ax.lines}) == 1
+
+
+@pytest.mark.parametrize("n_groups", [2, 10, 100])
+def test_the_legend_is_beside_the_curves_and_inside_the_figure(n_groups):
+    ax = plot.rates([RATES[0] * (k + 1) for k in range(n_groups)])
+    renderer = draw(ax.figure)
+    legend = ax.get_legend().get_window_extent(renderer)
+    names = [t.get_text().split(",")[0] for t in ax.get_legend().get_texts()]
+    assert names[0] == "group 0" and names[-1] == f"group {n_groups - 1}" and len(names) <= 12
+    assert not legend.overlaps(ax.get_window_extent(renderer))
+    assert legend.x1 <= ax.figure.bbox.x1 and ax.get_window_extent(renderer).width > 100
+
+
+def test_momentum_has_a_panel_of_its_own():
+    ax = plot.rates(RATES, MOMENTUMS)
+    _, moms_ax = ax.figure.axes
+    np.testing.assert_array_equal(moms_ax.lines[0].get_data(), [np.arange(1, 51), MOMENTUMS])
+    assert (moms_ax.get_xlabel(), moms_ax.get_ylabel()) == ("iteration (batches)", "momentum")
+    assert len(plot.rates(RATES).figure.axes) == 1
+
+
+@pytest.mark.parametrize("momentums, n_panels", [(None, 1), (MOMENTUMS, 2)])
+def test_cycle_ends_are_dotted_in_every_panel(momentums, n_panels):
+    ax = plot.rates(RATES[:1], momentums, cycle_ends=[20, 50])
+    for panel in ax.figure.axes[:n_panels]:
+        dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
+        assert [line.get_xdata() for line in dotted] == [[20, 20], [50, 50]]
+    assert len(plot.rates(RATES[:1], cycle_ends=range(1, 50)).lines) == 1  # so many would hide the curve
+
+
+def test_the_title_reads_the_numbers_off():
+    ax = plot.rates(RATES, title="CircularLR(div=10, cut_div=1)")
+    assert ax.get_title() == ("CircularLR(div=10, cut_div=1)\nstarts at 0.001, peaks at 0.01 in batch 50, ends at 0.01")
+    assert plot.rates(RATES, title="").get_title().startswith("starts at 0.001")
+    assert plot.rates(RATES).get_title() == ""
+
+
+def test_given_axes_are_drawn_on_and_returned():
+    _, (one, two) = plt.subplots(1, 2)
+    n_figures = len(plt.get_fignums())
+    assert plot.rates(RATES, ax=one) is one
+    assert plot.rates(RATES, MOMENTUMS, ax=(one, two)) is one and len(two.lines) == 1
+    assert plot.rates(RATES, MOMENTUMS, ax=one) is one and len(two.lines) == 1  # no room for the momentum
+    assert plot.curve([1, 2], [3, 4], "x", "y", ax=two) is two
+    assert len(plt.get_fignums()) == n_figures
+
+
+@pytest.mark.parametrize("log, scale", [(False, "linear"), (True, "log")])
+def test_a_curve(log, scale):
+    ax = plot.curve([1, 2, 3], [4, 5, 6], "x of it", "y of it", log=log)
+    np.testing.assert_array_equal(ax.lines[0].get_data(), [[1, 2, 3], [4, 5, 6]])
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("x of it", "y of it", scale)
+
+
+def test_the_backend_stays_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    backend = matplotlib.get_backend()
+    plot.rates(RATES, MOMENTUMS, [50], "title")
+    assert matplotlib.get_backend() == backend and not list(tmp_path.iterdir())

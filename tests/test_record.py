@@ -1,0 +1,181 @@
+import copy
+import csv
+import pickle
+import re
+from array import array
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import DATA
+from fastai.callback.core import Callback
+from fastai.metrics import accuracy, error_rate
+
+from fastai_clr.all import CircularLR, Record
+
+SCHED_CALLS = [row[1] for row in csv.reader((DATA / "sched_calls_2018.tsv").open(), delimiter="\t")][1:]
+
+
+@pytest.fixture
+def trained(learn):
+    """After 60 batches in 3 epochs, one cycle."""
+    learn.fit([1e-4, 1e-3, 1e-2], 1, cycle_len=3, use_clr=(32, 5, 0.95, 0.85))
+    return learn
+
+
+def test_a_record_of_each_batch_and_epoch(trained):
+    sched, recorder = trained.sched, trained.recorder
+    assert sched.all_lrs.shape == (60, 3) and list(sched.lrs) == sched.all_lrs[:, -1].tolist()
+    assert list(sched.iterations) == list(range(1, 61))
+    assert list(sched.losses) == [float(o) for o in recorder.losses]
+    assert sched.val_losses == [row[1] for row in recorder.values]
+    assert sched.rec_metrics == [row[2] for row in recorder.values]
+    assert sched.momentums[12] == 0.85 and sched.lrs[12] == 1e-2
+    assert sched.cycle_ends == [60] and sched.schedule == CircularLR(32, 5, 0.95, 0.85)
+    assert repr(sched) == (
+        "Record(CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85): 60 batches, 3 epochs validated)"
+    )
+
+
+def test_losses_are_smoothed_with_098_as_in_both_libraries(learner):
+    class KeepLoss(Callback):
+        run_valid, raw = False, []
+
+        def after_loss(self):
+            self.raw.append(self.learn.loss.item())
+
+    learn, average, smooth = learner(10), 0.0, []
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 4), cbs=KeepLoss())
+    for batch, loss in enumerate(KeepLoss.raw, 1):  # 0.7.0's own arithmetic
+        average = average * 0.98 + loss * 0.02
+        smooth.append(average / (1 - 0.98**batch))
+    assert list(learn.sched.losses) == pytest.approx(smooth, rel=1e-5)
+
+
+@pytest.mark.parametrize("metrics, kind", [([accuracy], float), ([accuracy, error_rate], list)])
+def test_one_metric_is_a_number_and_several_are_a_list(learner, metrics, kind):
+    learn = learner(5)
+    learn.fit(1e-2, 2, metrics=metrics)
+    assert [type(o) for o in learn.sched.rec_metrics] == [kind, kind]
+    learn.fit(1e-2, 1)
+    assert learn.sched.rec_metrics == [] and len(learn.sched.val_losses) == 1
+
+
+def test_a_learner_without_recorder_or_validation(learner):
+    learn = learner(5, default_cbs=True, metrics=[accuracy])
+    learn.recorder.train_metrics = True
+    learn.fit(1e-2, 1, cycle_len=1)
+    assert len(learn.sched.val_losses) == len(learn.sched.rec_metrics) == 1
+    learn.recorder.valid_metrics = False
+    learn.fit(1e-2, 1, cycle_len=1)
+    assert learn.sched.val_losses == [] and len(learn.sched.losses) == 5
+    learn.remove_cb(learn.recorder)
+    learn.fit(1e-2, 1, cycle_len=1)
+    assert len(learn.sched.lrs) == 5 and not learn.sched.losses
+    with pytest.raises(ValueError, match="nothing to plot"):
+        learn.sched.plot_loss()
+
+
+def test_plot_lr_draws_what_was_recorded(trained):
+    ax = trained.sched.plot_lr()
+    for line, rates in zip(ax.lines, trained.sched.all_lrs.T):
+        np.testing.assert_array_equal(line.get_data(), [trained.sched.iterations, rates])
+    moms_ax = ax.figure.axes[1]
+    np.testing.assert_array_equal(moms_ax.lines[0].get_ydata(), trained.sched.momentums)
+    assert [line.get_xdata() for line in ax.lines[3:]] == [[60, 60]]
+    assert ax.get_title().startswith("CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)\nstarts at 0.000313")
+
+
+def test_what_plot_lr_can_leave_out(trained):
+    assert len(trained.sched.plot_lr(show_moms=False).figure.axes) == 1
+    assert trained.sched.plot_lr(show_text=False).get_title() == ""
+    trained.fit(1e-2, 1, cycle_len=1, use_clr=(32, 5))
+    assert len(trained.sched.plot_lr().figure.axes) == 1  # momentum was not cycled
+
+
+def test_the_recorder_has_the_same_plot(trained):
+    for line, same in zip(trained.recorder.plot_lr().lines, trained.sched.plot_lr().lines):
+        np.testing.assert_array_equal(line.get_data(), same.get_data())
+    assert len(trained.recorder.plot_lr(show_moms=False).figure.axes) == 1
+
+
+@pytest.mark.parametrize(
+    "skips, part",
+    [
+        ({}, slice(10, 55)),
+        (dict(n_skip=0, n_skip_end=0), slice(0, 60)),
+        (dict(n_skip_end=1), slice(10, 59)),
+        (dict(n_skip=5), slice(5, 55)),
+        (dict(n_skip=1300), slice(0, 60)),  # leaves nothing, so nothing is skipped
+    ],
+)
+def test_plots_of_the_loss(trained, skips, part):
+    sched = trained.sched
+    ax = sched.plot_loss(**skips)
+    np.testing.assert_array_equal(ax.lines[0].get_data(), [sched.iterations[part], sched.losses[part]])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("iteration (batches)", "training loss (smoothed)")
+    ax = sched.plot(**skips)
+    np.testing.assert_array_equal(ax.lines[0].get_data(), [sched.lrs[part], sched.losses[part]])
+    assert (ax.get_xlabel(), ax.get_xscale()) == ("learning rate (log scale)", "log")
+    assert sched.plot(linear=True).get_xscale() == "linear"
+
+
+@pytest.mark.parametrize("call", SCHED_CALLS)
+def test_what_people_did_with_learn_sched_in_2018(trained, call):
+    sched = trained.sched
+    names = dict(
+        i=2,
+        sma=1,
+        ind=105,
+        save="x",
+        fs=SimpleNamespace(path_to_lr_plot="lr.png"),
+        sched=sched,
+        self=SimpleNamespace(learn=trained),
+    )
+    names.update(dict.fromkeys(["learn", "learner", "learn1", "m", "learn_adam", "rnn_learner"], trained))
+    refused = {
+        "layer_opt": "the optimizer is `learn.opt`",
+        "save_path": r"plt.savefig\(path\)",
+        "epoch": "`learn.epoch`|`learn.n_epoch`",
+        "path_to_lr_plot": "n_skip should be an integer, but given 'lr.png'",
+    }
+    for name, why in refused.items():
+        if name in call:
+            with pytest.raises((AttributeError, TypeError), match=why):
+                eval(call, {}, names)
+            return
+    assert eval(call, {}, names) is not None
+
+
+def test_nothing_to_plot_before_the_first_fit(learn):
+    for plot in (learn.sched.plot_lr, learn.sched.plot_loss, learn.sched.plot, learn.recorder.plot_lr):
+        with pytest.raises(ValueError, match=r"nothing to plot yet: train first, say learn.fit\(1e-2, 1, cycle_len=3"):
+            plot()
+
+
+@pytest.mark.parametrize("n_skip, error", [(-1, ValueError), (1.5, TypeError), ("a.png", TypeError), (None, TypeError)])
+def test_a_wrong_number_to_skip(trained, n_skip, error):
+    for plot in (trained.sched.plot, trained.sched.plot_loss):
+        with pytest.raises(error, match="n_skip should be"):
+            plot(n_skip)
+        with pytest.raises(error, match="n_skip_end should be"):
+            plot(1, n_skip)
+
+
+def test_unknown_attributes_list_the_known_ones(trained):
+    with pytest.raises(AttributeError, match=r"learn.sched has no 'lr': it has .*all_lrs,.* lrs, momentums,"):
+        trained.sched.lr  # noqa: B018
+
+
+def test_it_copies_and_pickles_and_knows_no_learner(trained):
+    for twin in (copy.deepcopy(trained.sched), pickle.loads(pickle.dumps(trained.sched))):
+        assert twin.__dict__ == trained.sched.__dict__
+    kinds = {type(o) for o in trained.sched.__dict__.values()}
+    assert kinds == {CircularLR, list, array}
+    assert not re.search(b"fastai\\.|torch", pickle.dumps(trained.sched))
+
+
+def test_it_looks_empty_before_anything_ran():
+    record = Record()
+    assert list(record.lrs) == list(record.losses) == list(record.iterations) == []
+    assert record.all_lrs.shape == (0, 1)
