@@ -1,0 +1,35 @@
+"""The annotated schedule of the README: `python notebooks/figures.py` draws notebooks/images/use_clr.png anew."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from fastai_clr import CircularLR
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def annotated_schedule():
+    """The learning rate of `use_clr=(32, 5)` over 300 batches, with what each number means."""
+    figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    CircularLR(32, 5).plot(lr=1e-2, n_iter=300, show_text=False, ax=ax)
+    ax.lines[0].set_linewidth(2.5)
+    ax.set(xlim=(-8, 308), ylim=(0, 0.0138))
+    ax.set_title("learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))", family="monospace")
+    for (batch, rate), where, text in [
+        ((1, 1e-2 / 32), (25, 0.0012), "starts at lr / div = 0.01 / 32"),
+        ((61, 1e-2), (90, 0.0098), "peaks at lr = 0.01"),
+    ]:
+        ax.annotate(text, (batch, rate), where, va="center", arrowprops=dict(arrowstyle="->"))
+    for first, last, x, align, text in [
+        (1, 61, 1, "left", "rises for 1 / cut_div,\n1/5 of the cycle"),
+        (61, 300, 180, "center", "falls for the rest"),
+    ]:
+        ax.annotate("", (first, 0.0113), (last, 0.0113), arrowprops=dict(arrowstyle="<->", color="tab:red"))
+        ax.text(x, 0.0117, text, color="tab:red", ha=align, va="bottom")
+    return figure
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    annotated_schedule().savefig(IMAGES / "use_clr.png", dpi=120)

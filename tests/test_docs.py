@@ -1,0 +1,89 @@
+"""What the docstrings and the README show as code does run, and what they claim of files is so."""
+
+import doctest
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_learner
+
+import fastai_clr
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MODULES = [f"fastai_clr.{p.stem}" for p in Path(fastai_clr.__file__).parent.glob("*.py") if p.stem != "__init__"]
+EXAMPLES = [
+    example
+    for module in MODULES
+    for example in doctest.DocTestFinder().find(importlib.import_module(module))
+    if example.examples
+]
+
+
+STAR_IMPORTS = {}
+exec("from fastai.vision.all import *\nfrom fastai_clr.all import *", STAR_IMPORTS)
+
+
+def names(learn):
+    return {**STAR_IMPORTS, "learn": learn, "lr": 1e-2, "lrs": np.array([1e-4, 1e-3, 1e-2]), "wd": 0.1}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
+def test_docstrings(example, learn):
+    example.globs.update(names(learn))
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 6
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
+def test_code_of_the_readme(code, learn):
+    exec(code, names(learn))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        c
+        for row in re.findall(r"^\| (`learn\.fit.*)\|$", README, re.M)
+        for c in re.findall(r"`(learn[^`]*)`", row)
+        if not re.search(r"\(\.\.\.|load_cycle", c)
+    ],
+)
+def test_lines_of_the_readmes_table(line, tmp_path):
+    learn = make_learner(tmp_path, 4, 3)
+    if "learn.load(" in line:
+        learn.fit(1e-2, 1, cycle_len=3, cycle_save_name="x")
+    eval(line, names(learn))
+    assert learn.sched.plot_lr()
+
+
+def test_the_error_of_the_readme(learn):
+    call, message = re.search(r"```text\n(.*?)\n(.*?)```", README, re.S).groups()
+    with pytest.raises(TypeError) as error:
+        eval(call, names(learn))
+    assert " ".join(message.split()) == f"TypeError: {error.value}"
+
+
+def test_links_of_the_readme_lead_somewhere():
+    links = [o for o in re.findall(r"\]\(([^)]*)\)", README) if not o.startswith("https://")]
+    assert links and all((ROOT / o).exists() for o in links)
+
+
+def test_every_public_function_says_what_it_is_for():
+    for module in map(importlib.import_module, MODULES):
+        for name in getattr(module, "__all__", ()):
+            o = getattr(module, name)
+            assert not callable(o) or o.__doc__, f"{module.__name__}.{name}"
+
+
+def test_the_picture_of_the_readme_shows_the_schedule(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "notebooks"), *sys.path])
+    line = importlib.import_module("figures").annotated_schedule().axes[0].lines[0]
+    rates = line.get_ydata()
+    assert (rates[0], rates[60], len(rates)) == (1e-2 / 32, 1e-2, 300)
