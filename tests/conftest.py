@@ -16,6 +16,7 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper
+from fastcore.imports import noop
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -37,6 +38,10 @@ _digits = load_digits()
 PIXELS, DIGITS = torch.tensor(_digits.data, dtype=torch.float32) / 16, torch.tensor(_digits.target)
 
 
+def each_layer(model):
+    return [list(layer.parameters()) for layer in model]
+
+
 def make_learner(path, n_batches=20, n_groups=1, opt_func=Adam, bs=4, n_valid=32, metrics=(), shuffle=True, **kwargs):
     """A learner with `n_batches` batches in an epoch and `n_groups` parameter groups, one for each layer."""
     torch.manual_seed(0)
@@ -49,11 +54,11 @@ def make_learner(path, n_batches=20, n_groups=1, opt_func=Adam, bs=4, n_valid=32
     model = nn.Sequential(*[nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])])
     learn = Learner(
         dls, model, loss_func=CrossEntropyLossFlat(), opt_func=opt_func, metrics=list(metrics), path=path,
-        splitter=lambda m: [list(layer.parameters()) for layer in m], **kwargs,
+        splitter=each_layer, **kwargs,
     )  # fmt: skip
     learn.logger = print
     learn.remove_cb(learn.progress)
-    learn.logger = lambda *_: None
+    learn.logger = noop
     return learn
 
 

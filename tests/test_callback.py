@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -282,6 +284,25 @@ def test_a_bad_rate_of_a_fit_of_fastais_own_is_refused_before_a_batch(learner):
     with pytest.raises(ValueError, match="n_cycles should be at most the number of batches, 5, but given 6"):
         learn.fit(1, 0.1, cbs=CLRCallback(CircularLR(), n_cycles=6))
     assert not learn.sched.lrs
+
+
+ALONE = """
+import sys, torch
+from fastai.vision.all import *
+from fastai_clr.callback import CLRCallback
+from fastai_clr import CircularLR
+items = [(torch.ones(3), torch.ones(1))] * 8
+dls = DataLoaders(DataLoader(items, bs=2), DataLoader(items, bs=2))
+learn = Learner(dls, nn.Linear(3, 1), loss_func=MSELossFlat(), path=sys.argv[1])
+with learn.no_bar(), learn.no_logging():
+    learn.fit(1, 1e-2, cbs=CLRCallback(CircularLR(10, 2, 0.95, 0.85)))
+print(learn.recorder.lrs, learn.opt.hypers[0]["mom"])
+"""
+
+
+def test_the_callback_works_without_the_patches(tmp_path):
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", ALONE, tmp_path], capture_output=True, text=True)
+    assert done.stdout == "[0.001, 0.0055, 0.01, 0.0055] 0.9\n", done.stderr
 
 
 def test_a_long_fit_is_evaluated_in_blocks_without_a_seam(learner):

@@ -492,8 +492,6 @@ def test_a_notebook_can_complete_what_both_styles_take():
 )
 def test_copies_and_pickles_keep_their_sched(tmp_path, fit):
     learn = make_learner(tmp_path)
-    learn.splitter = torch.nn.Module.parameters  # a lambda does not pickle
-    learn.logger = print
     fit(learn)
     for twin in (copy.deepcopy(learn), pickle.loads(pickle.dumps(learn))):
         assert list(twin.sched.lrs) == list(learn.sched.lrs) and twin.sched is not learn.sched
