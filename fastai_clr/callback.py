@@ -101,7 +101,7 @@ class CLRCallback(Callback):
             raise CancelFitException  # the cycles ended with the epoch before
 
     def before_train(self):
-        if getattr(self.learn, "sched", None) is not self._record:  # the first epoch; not in before_fit, which `validate` calls too
+        if getattr(self.learn, "sched", None) is not self._record:  # first epoch; `validate` calls before_fit too
             self.learn.sched, self.learn._running_clr = self._record, self
             if self.schedule.mom_a is not None:
                 self._own_momentum = [h["mom"] for h in self.learn.opt.hypers]

@@ -296,7 +296,7 @@ dls = DataLoaders(DataLoader(items, bs=2), DataLoader(items, bs=2))
 learn = Learner(dls, nn.Linear(3, 1), loss_func=MSELossFlat(), path=sys.argv[1])
 with learn.no_bar(), learn.no_logging():
     learn.fit(1, 1e-2, cbs=CLRCallback(CircularLR(10, 2, 0.95, 0.85)))
-print(learn.recorder.lrs, learn.opt.hypers[0]["mom"])
+print([round(o, 12) for o in learn.recorder.lrs], learn.opt.hypers[0]["mom"])
 """
 
 
