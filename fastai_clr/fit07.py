@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Schedule, check_number
 
-__all__ = ["ARGUMENTS", "Call", "is_07_style", "is_several", "translate", "unknown_argument"]
+__all__ = ["ARGUMENTS", "Call", "as_list", "check_off", "is_07_style", "is_several", "translate", "unknown_argument"]
 
 ARGUMENTS = {  # those that only 0.7 had and we have too, with their defaults
     "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
@@ -75,6 +75,13 @@ def translate(args, kwargs) -> Call:
     )
 
 
+def check_off(name, value):
+    """Raise TypeError where an argument (or attribute) of 0.7 that has no counterpart asks for something."""
+    off, instead = _GONE[name]
+    if value is not None and not (type(value) is type(off) and value == off):
+        raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
+
+
 def unknown_argument(name, others=()) -> TypeError:
     """The error for an argument that neither 0.7's `fit` nor one with the arguments `others` has."""
     near = get_close_matches(name, [*ARGUMENTS, *_SHARED, *_ALIASES, *_GONE, *others], n=1, cutoff=0.4)
@@ -118,9 +125,7 @@ def _by_name(args, kwargs):
     defaults = {**ARGUMENTS, **_SHARED}
     for name, value in given.items():
         if name in _GONE:
-            off, instead = _GONE[name]
-            if value is not None and not (type(value) is type(off) and value == off):
-                raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
+            check_off(name, value)
         elif name not in defaults:
             raise unknown_argument(name)
     for name in ("lrs", "n_cycle"):

@@ -5,8 +5,9 @@ from functools import partial, wraps
 
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.training import GradientClip
-from fastai.learner import Learner, Metric, Recorder
+from fastai.learner import Learner, Metric, Recorder, mk_metric
 from fastai.optimizer import OptimWrapper, weight_decay
+from fastcore.foundation import L
 from torch.optim import AdamW
 
 from . import fit07
@@ -37,7 +38,8 @@ def fit_clr(
     """
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
     if moms is not None and not (fit07.is_several(moms) and len(moms) == 2):
-        raise ValueError(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
+        error = ValueError if fit07.is_several(moms) else TypeError
+        raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
     callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
     lr = self.lr if lr is None else lr
     _run(
@@ -52,12 +54,11 @@ def _fit_07(learn, args, kwargs):
     callback = CLRCallback(
         call.schedule, call.n_cycle, call.cycle_len, call.cycle_mult, call.cycle_save_name, call.best_save_name
     )
-    if learn.__dict__.get("reg_fn") is not None:
-        fit07.translate(args, {**kwargs, "reg_fn": learn.reg_fn})  # refused as the argument is
+    fit07.check_off("reg_fn", learn.__dict__.get("reg_fn"))
     clip = learn.__dict__.get("clip") if call.clip is None else call.clip
-    clip = [] if clip is None or not check_number("clip", clip, least=0) else [GradientClip(float(clip))]
+    clip = 0 if clip is None else check_number("clip", clip, least=0)
     _run(
-        learn, callback, {"lrs": call.lrs}, {"wds": call.wds}, call.callbacks + clip,
+        learn, callback, {"lrs": call.lrs}, {"wds": call.wds}, call.callbacks + ([GradientClip(clip)] if clip else []),
         call.metrics, call.use_wd_sched, call.reset_opt, call.start_epoch,
     )  # fmt: skip
 
@@ -69,14 +70,15 @@ def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_o
     """
     cycles = callback.cycles(batches_per_epoch(learn.dls), n_epoch)
     start_epoch = check_number("start_epoch", start_epoch, least=0, integer=True)
-    _check_kinds(cbs, metrics, use_wd_sched=use_wd_sched, reset_opt=reset_opt)
+    _check_kinds(cbs, use_wd_sched=use_wd_sched, reset_opt=reset_opt)
+    metrics = learn.metrics if metrics is None else _metrics(metrics)
     opt = _optimizer_to_be(learn, reset_opt)
     callback.check(opt, [*learn.cbs, *cbs])
     lr = _per_group(lr, len(opt.hypers), above=0)
     wd = _per_group(wd, len(opt.hypers), least=0)
     has_wd = "wd" in opt.hypers[0]
-    if wd is not None and not has_wd:
-        raise ValueError(f"weight decay needs an optimizer that has it, but given {wd!r} for one without")
+    if not has_wd and (wd is not None or learn.wd is not None):
+        raise ValueError("weight decay was given, but the optimizer has none: leave it out, or change the opt_func")
     if use_wd_sched and not _decouples_weight_decay(opt):
         raise TypeError(
             "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the gradient: "
@@ -85,9 +87,8 @@ def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_o
     # Nothing of the learner has changed up to here.
     if reset_opt or not learn.opt:
         learn.create_opt()
-    own_metrics, own_wd = learn._metrics, has_wd and [h["wd"] for h in learn.opt.hypers]
-    if metrics is not None:
-        learn.metrics = metrics
+    own_metrics, own_wd = learn.metrics, has_wd and [h["wd"] for h in learn.opt.hypers]
+    learn._metrics = metrics
     if start_epoch:
         learn._do_fit = partial(_epochs_from, learn, start_epoch)
     try:
@@ -124,19 +125,23 @@ def _epochs_from(learn, start):
         learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
 
 
-def _check_kinds(cbs, metrics, **flags):
+def _check_kinds(cbs, **flags):
     for cb in cbs:
         if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
             raise TypeError(
                 f"callbacks should be fastai 2 callbacks (fastai.callback.core.Callback), but given {cb!r}: "
                 "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
             )
-    for metric in fit07.as_list(metrics):
-        if not isinstance(metric, Metric) and not callable(metric):
-            raise TypeError(f"metrics should be functions or fastai metrics, but given {metric!r}")
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise TypeError(f"{name} should be True or False, but given {value!r}")
+
+
+def _metrics(metrics):
+    for metric in fit07.as_list(metrics):
+        if not isinstance(metric, Metric) and not callable(metric):
+            raise TypeError(f"metrics should be functions or fastai metrics, but given {metric!r}")
+    return L(fit07.as_list(metrics)).map(mk_metric)
 
 
 def _optimizer_to_be(learn, reset_opt):

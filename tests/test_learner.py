@@ -19,7 +19,7 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin
 from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner
+from fastai.learner import AvgMetric, Learner
 from fastai.metrics import accuracy, error_rate
 from fastai.optimizer import SGD, Adam, OptimWrapper
 from fastai.tabular.all import CategoryBlock, Normalize, TabularDataLoaders, tabular_learner
@@ -145,6 +145,10 @@ def without_batches(learn):
     learn.dls = DataLoaders(learn.dls.train.new(bs=999, drop_last=True), learn.dls.valid)
 
 
+def without_weight_decay(learn):
+    learn.opt_func, learn.opt = partial(OptimWrapper, opt=torch.optim.Rprop), None
+
+
 def with_sgd(learn):
     learn.opt_func, learn.opt = partial(OptimWrapper, opt=torch.optim.SGD), None
 
@@ -198,7 +202,7 @@ BAD_CALLS = [
     (lambda o: o.fit_clr(1, cut_div="a"), TypeError, r"cut_div should be a number, but given 'a'"),
     (lambda o: o.fit_clr(1, n_cycles=21), ValueError, r"n_cycles should be at most the number of batches, 20, but given 21"),
     (lambda o: o.fit_clr(1, n_cycles=0), ValueError, r"n_cycles should be at least 1, but given 0"),
-    (lambda o: o.fit_clr(1, moms=0.9), ValueError, r"moms should be a pair.*but given 0.9"),
+    (lambda o: o.fit_clr(1, moms=0.9), TypeError, r"moms should be a pair.*but given 0.9"),
     (lambda o: o.fit_clr(1, moms=(0.95, 0.85, 0.95)), ValueError, r"moms should be a pair"),
     (lambda o: o.fit_clr(1, moms=(0.95, 1)), ValueError, r"mom_b should be less than 1, but given 1"),
     (lambda o: o.fit_clr(1, cbs=[print]), TypeError, r"callbacks should be fastai 2 callbacks"),
@@ -207,6 +211,8 @@ BAD_CALLS = [
     (lambda o: without_length(o) or o.fit(1e-2, 1, **CLR), TypeError, r"data loader should have a length"),
     (lambda o: without_length(o) or o.fit_clr(1), TypeError, r"data loader should have a length"),
     (lambda o: without_batches(o) or o.fit(1e-2, 1, **CLR), ValueError, r"data loader should have at least 1 batch, but given 0"),
+    (lambda o: without_weight_decay(o) or o.fit(1e-2, 1, wds=0.1), ValueError, r"weight decay was given, but the optimizer has none"),
+    (lambda o: o.fit(1e-2, 1, metrics=[accuracy, AvgMetric], **CLR), TypeError, r"func"),  # a class that needs arguments
     (lambda o: with_sgd(o) or o.fit(1e-2, 1, use_wd_sched=True, **CLR), TypeError, r"use_wd_sched=True needs an optimizer"),
     (lambda o: with_sgd(o) or o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 10, 0.9, 0.8)), ValueError, r"has none to cycle"),
 ]  # fmt: skip

@@ -56,6 +56,11 @@ def test_the_factor_of_each_batch(schedule, nb, factors):
     assert schedule.at(np.arange(nb), Cycles(1, nb))[0] == pytest.approx(factors, abs=1e-15)
 
 
+def test_only_the_fits_first_batches_wait_for_the_cosine():
+    factors = CosAnneal().at(np.arange(310), Cycles(2, 10, 30))[0]
+    assert factors[0] == 0.01 and factors[10] == 1
+
+
 @given(schedules, cycles)
 def test_a_number_and_an_array_give_the_same_values(schedule, fit):
     steps = np.arange(fit.n_batches)
