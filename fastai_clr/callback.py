@@ -38,9 +38,7 @@ class CLRCallback(Callback):
     >>> cb = CLRCallback(CircularLR(32, 5))     # then learn.fit(3, 1e-2, cbs=cb)
     """
 
-    order = (
-        55  # after Recorder (50), whose loss it copies; before ProgressCallback (60), which asks how long an epoch is
-    )
+    order = 55  # after Recorder, whose loss it copies; before ProgressCallback, which asks how long the epoch is
     run_valid = False
 
     def __init__(
