@@ -307,10 +307,22 @@ def test_the_callback_works_without_the_patches(tmp_path):
 
 def test_a_long_fit_is_evaluated_in_blocks_without_a_seam(learner):
     learn, probe = learner(2500, bs=1, n_valid=4), Probe()
-    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 3), cbs=probe)
-    factors = CircularLR(10, 3).at(np.arange(2500), Cycles(1, 2500))[0]
+    learn.fit(1e-2, 2, cycle_len=1024 / 2500, use_clr=(10, 3), cbs=probe)  # a block of batches has 1024, too
+    factors = CircularLR(10, 3).at(np.arange(2048), Cycles(2, 1024))[0]
     np.testing.assert_array_equal(np.array(probe.probed_lrs)[:, 0], factors * 1e-2)
-    assert learn.sched.cycle_ends == [2500]
+    assert learn.sched.cycle_ends == [1024, 2048]
+
+
+def test_an_epoch_that_grows_during_the_fit_is_trained_whole(learner):
+    class Grow(Callback):
+        def before_epoch(self):
+            self.learn.dls.loaders[0] = (short, long)[self.learn.epoch]
+
+    learn = learner(10)
+    short, long = learn.dls.train, learner(15).dls.train
+    learn.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(10, 4)), Grow()])
+    expected = CircularLR(10, 4).at(np.r_[0:20, [19] * 5], Cycles(1, 20))[0]
+    np.testing.assert_array_equal(learn.sched.lrs, expected * 1e-2)
 
 
 def test_cancelled_steps_and_short_epochs_do_not_shift_the_schedule(learner):
