@@ -3,6 +3,7 @@
 import re
 from itertools import islice
 from math import isnan
+from numbers import Real
 
 import numpy as np
 from fastai.callback.core import Callback, CancelFitException
@@ -17,7 +18,7 @@ from .schedules import Cycles, Schedule, check_number
 __all__ = ["CLRCallback"]
 
 BLOCK = 1024  # batches evaluated at a time: an array costs little more than a number
-LOWER_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|(^|_)l[12](_|$)")
+LOWER_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|(^|_)l[12](_|$)", re.IGNORECASE)
 
 
 class CLRCallback(Callback):
@@ -52,7 +53,7 @@ class CLRCallback(Callback):
                 raise TypeError(f"{name} should be the name of a file, but given {value!r}")
         self.schedule, self.n_cycles, self.cycle_len, self.cycle_mult = schedule, n_cycles, cycle_len, cycle_mult
         self.cycle_save_name, self.best_save_name = cycle_save_name, best_save_name
-        self._own_momentum = None
+        self._own, self._running = {}, False
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
         """The cycles of a fit with `n_iter` batches in an epoch, and `n_epoch` epochs if `cycle_len` is None."""
@@ -79,15 +80,15 @@ class CLRCallback(Callback):
         return isinstance(cb, (CLRCallback, ReduceLROnPlateau))
 
     def before_fit(self):
-        self.run = not hasattr(self.learn, "lr_finder") and not hasattr(self.learn, "gather_preds")
-        if not self.run:
-            return
         opt = self.learn.opt
+        if self._running:  # `validate` in the middle of a fit begins with this event, too
+            return
+        if opt is None or {"lr_finder", "gather_preds"} & set(self.learn.__dict__):
+            self.run = False  # no fit at all, or not ours
+            return
         self.check(opt, self.learn.cbs)
         self._peaks = [check_number("lr", h["lr"], above=0) for h in opt.hypers]
-        self._mom_key = (
-            opt.bwd_map.get("mom") if isinstance(opt, OptimWrapper) else "mom" if "mom" in opt.hypers[0] else None
-        )
+        self._lr_key, self._mom_key = [_key(opt, name) for name in ("lr", "mom")]
         self._n_iter = batches_per_epoch(self.learn.dls)
         self._cycles = self.cycles(self._n_iter, self.learn.n_epoch)
         self._block = range(0)
@@ -99,10 +100,10 @@ class CLRCallback(Callback):
             raise CancelFitException  # the cycles ended with the epoch before
 
     def before_train(self):
-        if getattr(self.learn, "sched", None) is not self._record:  # first epoch; `validate` calls before_fit too
-            self.learn.sched, self.learn._running_clr = self._record, self
+        if not self._running:
+            self._running, self.learn.sched = True, self._record
             if self.schedule.mom_a is not None:
-                self._own_momentum = [h["mom"] for h in self.learn.opt.hypers]
+                self.keep("mom", self.learn.opt)
         left = self._cycles.n_batches - self.learn.epoch * self._n_iter
         if self.cycle_len is not None and left < len(self.learn.dl):
             self.learn.dl = _FirstBatches(self.learn.dl, left)
@@ -114,7 +115,7 @@ class CLRCallback(Callback):
         i = step - self._block.start
         factor, momentum = self._factors[i], self._momentums and self._momentums[i]
         for group, peak in zip(_hyper_dicts(self.learn.opt), self._peaks):
-            group["lr"] = factor * peak
+            group[self._lr_key] = factor * peak
             if momentum is not None:
                 set_item_pg(group, self._mom_key, momentum)
 
@@ -131,7 +132,7 @@ class CLRCallback(Callback):
         groups = _hyper_dicts(self.learn.opt)
         momentum = self._mom_key and _get_item_pg(groups[-1], self._mom_key)
         losses = self.learn.recorder.losses if hasattr(self.learn, "recorder") else None
-        self._record.add_batch([g["lr"] for g in groups], momentum, float(losses[-1]) if losses else None)
+        self._record.add_batch([g[self._lr_key] for g in groups], momentum, float(losses[-1]) if losses else None)
         done = self.learn.epoch * self._n_iter + self.learn.iter + 1
         if done in self._ends:
             self._record.cycle_ends.append(len(self._record.lrs))
@@ -155,24 +156,34 @@ class CLRCallback(Callback):
         score = [-(record.val_losses or record.losses)[-1]]
         if record.rec_metrics:
             name = names[list(names).index("valid_loss") + 1]
-            metric = np.atleast_1d(record.rec_metrics[-1])[0]
-            score.insert(0, -metric if LOWER_IS_BETTER.search(name) else metric)
+            metric = record.rec_metrics[-1]
+            metric = metric[0] if isinstance(metric, list) else metric
+            if isinstance(metric, Real):
+                score.insert(0, -metric if LOWER_IS_BETTER.search(name) else metric)
         return score
 
     def _save(self, name):
-        if self._own_momentum is not None:  # a file should not carry the momentum of the middle of a cycle
-            self.learn.opt.set_hyper("mom", self._own_momentum)
+        """Save the model; the optimizer in the file has its own hyper-parameters, not those of this fit."""
+        opt = self.learn.opt
+        running = {name: [h[name] for h in opt.hypers] for name in self._own}
+        opt.set_hypers(**self._own)
         self.learn.save(name)
+        opt.set_hypers(**running)
+
+    def keep(self, name, opt):
+        """Remember the hyper-parameter `name` of each parameter group, to be put back when the fit ends."""
+        self._own[name] = [h[name] for h in opt.hypers]
 
     def after_fit(self):
-        self.release(self.learn)
+        if not self.learn.lock.locked():  # `validate` in the middle of a fit ends with this event, and holds the lock
+            self.learn.opt.set_hypers(**self._own)
+            self._running = False
 
-    def release(self, learn):
-        """Give the optimizer its own momentum back; safe to repeat, and needed where an exception skips `after_fit`."""
-        if self._own_momentum is not None:
-            learn.opt.set_hyper("mom", self._own_momentum)
-        self._own_momentum = None
-        learn.__dict__.pop("_running_clr", None)
+    def release(self, opt):
+        """After the fit, also one that an exception ended: give the optimizer back what it had; safe to repeat."""
+        if self._own:
+            opt.set_hypers(**self._own)
+        self._own, self._running = {}, False
 
 
 def batches_per_epoch(dls) -> int:
@@ -209,6 +220,13 @@ class _FirstBatches(GetAttr):
 def _hyper_dicts(opt):
     """The dicts that `opt` itself reads, one for each parameter group: `hypers` of an `OptimWrapper` are copies."""
     return opt.opt.param_groups if isinstance(opt, OptimWrapper) else opt.hypers
+
+
+def _key(opt, name):
+    """The key of the hyper-parameter `name` in those dicts, None if it has none; an `OptimWrapper` may rename it."""
+    if isinstance(opt, OptimWrapper):
+        return opt.bwd_map.get(name)
+    return name if name in opt.hypers[0] else None
 
 
 def _get_item_pg(group, key):

@@ -1,7 +1,7 @@
 """Calls of `fit` as 0.7 had them: told from fastai 2's own, and translated to a schedule and plain values."""
 
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Schedule, check_number
@@ -78,13 +78,16 @@ def translate(args, kwargs) -> Call:
 def check_off(name, value):
     """Raise TypeError where an argument (or attribute) of 0.7 that has no counterpart asks for something."""
     off, instead = _GONE[name]
-    if value is not None and not (type(value) is type(off) and value == off):
+    is_off = value is None or (off is not None and not is_several(value) and value == off)
+    if not is_off:
         raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
 
 
 def unknown_argument(name, others=()) -> TypeError:
     """The error for an argument that neither 0.7's `fit` nor one with the arguments `others` has."""
-    near = get_close_matches(name, [*ARGUMENTS, *_SHARED, *_ALIASES, *_GONE, *others], n=1, cutoff=0.4)
+    if name in ("div", "cut_div", "n_cycles", "moms"):
+        return TypeError(f"{name} is an argument of fit_clr: try learn.fit_clr(n_epoch, lr, {name}=...)")
+    near = get_close_matches(name, [*ARGUMENTS, *_SHARED, *_ALIASES, *_GONE, *others], n=1, cutoff=0.5)
     return TypeError(f"fit has no argument {name!r}" + (f": did you mean {near[0]}?" if near else ""))
 
 
@@ -93,7 +96,7 @@ def is_several(o) -> bool:
     return (
         hasattr(o, "__getitem__")
         and hasattr(o, "__len__")
-        and not isinstance(o, (str, dict))
+        and not isinstance(o, (str, bytes, dict))
         and getattr(o, "ndim", 1) > 0
     )
 
@@ -110,6 +113,8 @@ def _by_name(args, kwargs):
             "a 0.7-style fit takes at most 3 arguments without a name, fit(lrs, n_cycle, cycle_len), but given "
             f"{len(args)}: name the others"
         )
+    if len(args) == 1 and isinstance(args[0], Integral) and "lr" in kwargs:  # fastai 2's fit(n_epoch, lr=...)
+        args, kwargs = (args[0], kwargs["lr"]), {k: v for k, v in kwargs.items() if k != "lr"}
     third_is_length = len(args) == 3 and isinstance(args[2], Integral) and args[2] >= 1
     by_position = zip(("lrs", "n_cycle", "cycle_len" if third_is_length else "wds"), args)
     given = {}
@@ -131,22 +136,31 @@ def _by_name(args, kwargs):
     for name in ("lrs", "n_cycle"):
         if given.get(name) is None:
             raise TypeError(f"{name} is missing: write learn.fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))")
+    if given.get("use_wd_sched", False) is None:
+        del given["use_wd_sched"]
     return {**defaults, **given}
 
 
 def _check_order(given):
     """Raise TypeError where rate and cycles stand the wrong way round: fastai 2's order, or a slip."""
     rate, n = given["n_cycle"], given["lrs"]
-    if isinstance(rate, Integral) or not isinstance(n, Integral):
+    is_rate = isinstance(rate, Real) and not isinstance(rate, Integral) and not float(rate).is_integer()
+    if not (is_rate and isinstance(n, Integral)):
         return
-    shape, length = given["use_clr"], given["cycle_len"]
-    clr = "".join(f", {name}={given[name]!r}" for name in ("use_clr", "use_clr_beta") if given[name] is not None)
-    if length is not None:
-        type_this = f"learn.fit({rate!r}, {n!r}, cycle_len={length!r}{clr})"
+    defaults, clr = {**ARGUMENTS, **_SHARED}, given["use_clr"]
+    others = [
+        name for name in given if name not in ("lrs", "n_cycle", "cycle_len") and given[name] is not defaults[name]
+    ]
+    rest = "".join(f", {name}={given[name]!r}" for name in others)
+    if given["cycle_len"] is not None:
+        type_this = f"learn.fit({rate!r}, {n!r}, cycle_len={given['cycle_len']!r}{rest})"
+    elif clr is None and given["use_clr_beta"] is None:
+        type_this = f"learn.fit({rate!r}, {n!r}{rest})"
     else:
-        type_this = f"learn.fit({rate!r}, 1, cycle_len={n!r}{clr})"
-        if is_several(shape) and len(shape) > 1:
-            type_this = f"learn.fit_clr({n!r}, {rate!r}, div={shape[0]!r}, cut_div={shape[1]!r}) or {type_this}"
+        type_this = f"learn.fit({rate!r}, 1, cycle_len={n!r}{rest})"
+        if is_several(clr) and len(clr) in (2, 4):
+            moms = f", moms={tuple(clr[2:])!r}" if len(clr) == 4 else ""
+            type_this = f"learn.fit_clr({n!r}, {rate!r}, div={clr[0]!r}, cut_div={clr[1]!r}{moms}) or {type_this}"
     raise TypeError(
         f"n_cycle should be an integer, but given {rate!r}: in 0.7's order the rate comes first, try {type_this}"
     )

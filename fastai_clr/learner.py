@@ -41,7 +41,6 @@ def fit_clr(
         error = ValueError if fit07.is_several(moms) else TypeError
         raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
     callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
-    lr = self.lr if lr is None else lr
     _run(
         self, callback, {"lr": lr}, {"wd": wd}, fit07.as_list(cbs),
         reset_opt=reset_opt, start_epoch=start_epoch, n_epoch=n_epoch,
@@ -55,30 +54,38 @@ def _fit_07(learn, args, kwargs):
         call.schedule, call.n_cycle, call.cycle_len, call.cycle_mult, call.cycle_save_name, call.best_save_name
     )
     fit07.check_off("reg_fn", learn.__dict__.get("reg_fn"))
-    clip = learn.__dict__.get("clip") if call.clip is None else call.clip
-    clip = 0 if clip is None else check_number("clip", clip, least=0)
     _run(
-        learn, callback, {"lrs": call.lrs}, {"wds": call.wds}, call.callbacks + ([GradientClip(clip)] if clip else []),
+        learn, callback, {"lrs": call.lrs}, {"wds": call.wds}, call.callbacks, call.clip,
         call.metrics, call.use_wd_sched, call.reset_opt, call.start_epoch,
     )  # fmt: skip
 
 
-def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_opt=False, start_epoch=0, n_epoch=None):
+def _run(
+    learn, callback, lr, wd, cbs, clip=None, metrics=None, use_wd_sched=False, reset_opt=False, start_epoch=0,
+    n_epoch=None,
+):  # fmt: skip
     """Check what needs the learner, then fit with `callback`, and put back what was for this fit alone.
 
     lr, wd: a dict of one item, the name that the user knows the argument by and its value.
     """
     cycles = callback.cycles(batches_per_epoch(learn.dls), n_epoch)
     start_epoch = check_number("start_epoch", start_epoch, least=0, integer=True)
-    _check_kinds(cbs, use_wd_sched=use_wd_sched, reset_opt=reset_opt)
-    metrics = learn.metrics if metrics is None else _metrics(metrics)
+    for name, value in dict(use_wd_sched=use_wd_sched, reset_opt=reset_opt).items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} should be True or False, but given {value!r}")
+    cbs = _callbacks(cbs)
+    clip = learn.__dict__.get("clip") if clip is None else clip
+    if clip is not None and (clip := check_number("clip", clip, least=0)):
+        cbs.append(GradientClip(clip))
+    metrics = None if metrics is None else _metrics(metrics)
     opt = _optimizer_to_be(learn, reset_opt)
     callback.check(opt, [*learn.cbs, *cbs])
     lr = _per_group(lr, len(opt.hypers), above=0)
     wd = _per_group(wd, len(opt.hypers), least=0)
     has_wd = "wd" in opt.hypers[0]
     if not has_wd and (wd is not None or learn.wd is not None):
-        raise ValueError("weight decay was given, but the optimizer has none: leave it out, or change the opt_func")
+        given = f"wds={wd!r}" if wd is not None else f"learn.wd={learn.wd!r}"
+        raise ValueError(f"weight decay needs an optimizer that has it, but given {given} for one without")
     if use_wd_sched and not _decouples_weight_decay(opt):
         raise TypeError(
             "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the gradient: "
@@ -87,31 +94,37 @@ def _run(learn, callback, lr, wd, cbs, metrics=None, use_wd_sched=False, reset_o
     # Nothing of the learner has changed up to here.
     if reset_opt or not learn.opt:
         learn.create_opt()
-    own_metrics, own_wd = learn.metrics, has_wd and [h["wd"] for h in learn.opt.hypers]
-    learn._metrics = metrics
+    if has_wd:
+        callback.keep("wd", learn.opt)
+    own_metrics = learn.metrics
+    if metrics is not None:
+        learn._metrics = metrics
     if start_epoch:
         learn._do_fit = partial(_epochs_from, learn, start_epoch)
     try:
         _fit_2(learn, cycles.n_epoch, lr=lr, wd=wd, cbs=[*cbs, callback])
     finally:
-        learn._metrics = own_metrics
+        if metrics is not None:
+            learn._metrics = own_metrics
         learn.__dict__.pop("_do_fit", None)
-        if has_wd:
-            learn.opt.set_hyper("wd", own_wd)
+        for cb in learn.cbs:
+            learn.__dict__.setdefault(cb.name, cb)  # removing a callback takes the name from another one of its class
 
 
 def _fit_2(learn, *args, **kwargs):
     """fastai 2's own fit, untouched; however it ends, `learn.sched` is there and momentum is what it was."""
     recorder = learn.__dict__.get("recorder")
     before = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    own_sched = learn.sched
+    own_sched = learn.__dict__.get("sched")
+    given = inspect.signature(native_fit).bind_partial(learn, *args, **kwargs).arguments.get("cbs")
+    schedules = [cb for cb in [*learn.cbs, *fit07.as_list(given)] if isinstance(cb, CLRCallback)]
     try:
         return native_fit(learn, *args, **kwargs)
     finally:
-        if "_running_clr" in learn.__dict__:
-            learn._running_clr.release(learn)
+        for cb in schedules:
+            cb.release(learn.opt)
         lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-        if learn.sched is own_sched and lrs and lrs is not before[0]:
+        if learn.__dict__.get("sched") is own_sched and lrs and lrs is not before[0]:
             moms = hps.get("mom", ()) if hps and hps is not before[1] else ()
             learn.sched = Record.of_recorder(recorder, moms)
 
@@ -125,16 +138,14 @@ def _epochs_from(learn, start):
         learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
 
 
-def _check_kinds(cbs, **flags):
+def _callbacks(cbs):
     for cb in cbs:
         if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
             raise TypeError(
                 f"callbacks should be fastai 2 callbacks (fastai.callback.core.Callback), but given {cb!r}: "
                 "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
             )
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} should be True or False, but given {value!r}")
+    return [cb() if isinstance(cb, type) else cb for cb in cbs]
 
 
 def _metrics(metrics):
@@ -182,6 +193,13 @@ def _plot_lr(self: Recorder, show_moms=True, show_text=True, ax=None):
     return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax)
 
 
+class _NoFitYet:
+    """`learn.sched` before the first fit: an empty record, whose plots say so."""
+
+    def __get__(self, learn, owner):
+        return Record()
+
+
 def _install():
     """Put the patches on fastai's classes, each around what was there before."""
 
@@ -214,7 +232,7 @@ def _install():
     fit.__doc__ = f"{native_fit.__doc__}\n\nOr as in fastai 0.7: fit(lrs, n_cycle, cycle_len=3, use_clr=(32, 5))."
     fit._fastai_clr = native_fit, native_export
     Learner.fit, Learner.export, Learner.fit_clr, Recorder.plot_lr = fit, export, fit_clr, _plot_lr
-    Learner.sched = Record()  # before the first fit; its plots say so
+    Learner.sched = _NoFitYet()
 
 
 if hasattr(Learner.fit, "_fastai_clr"):  # this module was loaded before

@@ -16,17 +16,26 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
     cycle_ends: batches, from 1. title: a line above the rates in numbers; None leaves both out.
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     """
+    own_figure = ax is None
     ax, moms_ax = _panels(ax, momentums is not None)
     iterations = np.arange(1, len(groups[-1]) + 1)
     differ = any(not np.array_equal(o, groups[-1]) for o in groups)
-    lines = [ax.plot(iterations, o, color=f"C{k if differ else 0}")[0] for k, o in enumerate(groups)]
+    lines = []
+    for o in groups:
+        color = lines[0].get_color() if lines and not differ else None  # the axes' next colour
+        lines += ax.plot(iterations, o, color=color, marker=_marker(o))
+    if differ and len(groups) > 10:  # more than there are colours
+        from matplotlib import colormaps
+
+        for k, line in enumerate(lines):
+            line.set_color(colormaps["viridis"](k / (len(lines) - 1)))
     ax.set(xlabel=BATCHES, ylabel="learning rate")
     ax.set_ylim(bottom=0)
     if differ:
-        _name_groups(ax, lines, [np.max(o) for o in groups])
+        _name_groups(ax, lines, [np.max(o) for o in groups], beside=own_figure)
     panels = [ax]
     if moms_ax is not None:
-        moms_ax.plot(iterations, momentums, color="black")
+        moms_ax.plot(iterations, momentums, color="black", marker=_marker(momentums))
         moms_ax.set(xlabel=BATCHES, ylabel="momentum")
         panels.append(moms_ax)
     for panel in panels:
@@ -41,7 +50,7 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
 def curve(x, y, xlabel, ylabel, log=False, ax=None):
     """`y` against `x` with labelled axes, x logarithmic if `log`."""
     ax, _ = _panels(ax, False)
-    ax.plot(x, y)
+    ax.plot(x, y, marker=_marker(y))
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     return ax
 
@@ -56,10 +65,15 @@ def _panels(ax, two):
     return pair[0], pair[1] if two and len(pair) > 1 else None
 
 
-def _name_groups(ax, lines, peaks):
+def _marker(values):
+    return "o" if len(values) == 1 else None  # a line of one point cannot be seen
+
+
+def _name_groups(ax, lines, peaks, beside):
     named = np.unique(np.linspace(0, len(lines) - 1, MANY_GROUPS).astype(int))  # first and last among them
     names = [f"group {k}, at most {peaks[k]:.3g}" for k in named]
-    ax.legend([lines[k] for k in named], names, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    where = dict(loc="center left", bbox_to_anchor=(1, 0.5)) if beside else {}  # a neighbour may be beside given axes
+    ax.legend([lines[k] for k in named], names, fontsize="small", **where)
 
 
 def _in_numbers(rates):

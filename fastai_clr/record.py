@@ -75,6 +75,8 @@ class Record:
         if "valid_loss" not in names or len(values) != len(names):
             return  # this epoch was not validated
         loss, *metrics = list(values)[names.index("valid_loss") :]
+        if loss is None:
+            return  # there was nothing to validate on
         self.val_losses.append(loss)
         if metrics:
             self.rec_metrics.append(metrics if len(metrics) > 1 else metrics[0])
@@ -138,7 +140,9 @@ class Record:
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
 
     def _part(self, n_skip, n_skip_end):
-        self._check_recorded(self.losses)
+        self._check_recorded(self.lrs)
+        if not self.losses:
+            raise ValueError("learn.sched has nothing to plot, no losses: the Learner had no Recorder")
         first = check_number("n_skip", n_skip, least=0, integer=True)
         last = len(self.losses) - check_number("n_skip_end", n_skip_end, least=0, integer=True)
         return slice(first, last) if last - first > 1 else slice(None)

@@ -1,6 +1,6 @@
 """Schedules as pure functions of the batch: which share of the peak rate, and which momentum, a batch gets."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
 from numbers import Integral, Real
@@ -18,7 +18,7 @@ def check_number(name: str, value, *, least=None, above=None, below=None, intege
     if not isinstance(number, kind) or isinstance(number, bool):
         raise TypeError(f"{name} should be {a_kind}, but given {value!r}")
     ranges = [
-        ("finite", isfinite(number)),
+        ("finite", _is_finite(number)),
         (f"at least {least}", least is None or number >= least),
         (f"greater than {above}", above is None or number > above),
         (f"less than {below}", below is None or number < below),
@@ -27,6 +27,13 @@ def check_number(name: str, value, *, least=None, above=None, below=None, intege
         if not holds:
             raise ValueError(f"{name} should be {should_be}, but given {value!r}")
     return int(number) if isinstance(number, Integral) else float(number)
+
+
+def _is_finite(number):
+    try:
+        return isfinite(number)
+    except OverflowError:  # an integer beyond what a float can hold
+        return False
 
 
 class Place(NamedTuple):
@@ -65,7 +72,7 @@ class Cycles:
         _set(self, "cycle_len", above=0)
         _set(self, "cycle_mult", above=0)
         _set(self, "n_iter", least=1, integer=True)
-        if not self._lengths_sum(self.n_cycles) * self.n_iter < 2**53:
+        if self.n_cycles > 10**8 or not self._lengths_sum(self.n_cycles) * self.n_iter < 2**53:
             raise ValueError(
                 f"n_cycles, cycle_len and cycle_mult should give a fit that can end, but given {self.n_cycles}, "
                 f"{self.cycle_len} and {self.cycle_mult}"
@@ -79,14 +86,20 @@ class Cycles:
             raise ValueError(
                 f"n_cycles should be at most the number of batches, {total * n_iter}, but given {n_cycles}"
             )
-        return cls(n_cycles, total / unit._lengths_sum(unit.n_cycles), cycle_mult, n_iter)
+        cycles = cls(n_cycles, total / unit._lengths_sum(unit.n_cycles), cycle_mult, n_iter)
+        if cycles.n_batches > total * n_iter:
+            raise ValueError(
+                f"each cycle should have at least 1 of the {total * n_iter} batches, but given n_cycles={n_cycles} and "
+                f"cycle_mult={cycle_mult}"
+            )
+        return cycles
 
     def _lengths_sum(self, k):
         """Epochs in the first `k` cycles; `k` may be an array."""
         if self.cycle_mult == 1:
             return self.cycle_len * k
         with np.errstate(over="ignore"):
-            return self.cycle_len * (np.float64(self.cycle_mult) ** k - 1) / (self.cycle_mult - 1)
+            return self.cycle_len * ((np.float64(self.cycle_mult) ** k - 1) / (self.cycle_mult - 1))  # exact for k=1
 
     @cached_property
     def ends(self) -> np.ndarray:
@@ -108,9 +121,9 @@ class Cycles:
     def place(self, step) -> tuple[Any, Place]:
         """The step within its cycle, and the cycle's place, for a `step` of the fit (from 0; a number or an array).
 
-        A step past the end counts as the last one.
+        A step past the end counts as the last one, one before the start as the first.
         """
-        step = np.minimum(step, self.n_batches - 1)
+        step = np.clip(step, 0, self.n_batches - 1)
         number = np.searchsorted(self.ends, step, side="right")
         before = np.where(number > 0, self.ends[number - 1], 0)
         return step - before, Place(self.ends[number] - before, number, before, self.ends[0])
@@ -124,8 +137,8 @@ class Schedule:
     mom_a = mom_b = None
 
     def __repr__(self):
-        given = [(f.name, getattr(self, f.name)) for f in fields(self)]
-        return f"{type(self).__name__}({', '.join(f'{name}={o!r}' for name, o in given if o is not None)})"
+        given = ", ".join(f"{name}={o!r}" for name, o in vars(self).items() if o is not None)
+        return f"{type(self).__name__}({given})"
 
     def factor(self, i, cycle: Place):
         """The learning rate of batch `i` (from 0) of `cycle`, as a share of the peak rate."""
@@ -168,6 +181,8 @@ class Schedule:
         from . import plot
 
         peaks = [check_number("lr", o, above=0) for o in np.atleast_1d(np.asarray(lr, dtype=object))]
+        if not peaks:
+            raise ValueError(f"lr should have at least 1 value, but given {lr!r}")
         cycles = Cycles.share(check_number("n_iter", n_iter, least=1, integer=True), n_cycles, cycle_mult)
         factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
         return plot.rates(

@@ -86,7 +86,7 @@ def state_of(learn):
         hypers=[dict(h) for h in opt.hypers] if opt else None,
         cbs=[id(cb) for cb in learn.cbs],
         metrics=[id(m) for m in learn.metrics],
-        sched=id(learn.sched),
+        sched=id(learn.__dict__.get("sched")),
         attributes=sorted(learn.__dict__),
         lr=learn.lr,
     )

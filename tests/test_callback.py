@@ -8,7 +8,7 @@ import torch
 from conftest import OPTIMIZERS, TRACES, Probe, assert_same_rates
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler, SchedLin
-from fastai.callback.tracker import ReduceLROnPlateau
+from fastai.callback.tracker import ReduceLROnPlateau, SaveModelCallback
 from fastai.learner import Metric
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, OptimWrapper, RMSProp, ranger
@@ -218,6 +218,7 @@ class Scripted(Metric):
         ("error_rate", [0.5, 0.6, 0.4, 0.4], [1, 1, 1, 1], [0, 2]),
         ("rmse", [0.5, 0.6, 0.4, 0.3], [1, 1, 1, 1], [0, 2, 3]),
         ("mean_l1", [0.5, 0.6, 0.4, 0.3], [1, 1, 1, 1], [0, 2, 3]),
+        ("RMSE", [0.5, 0.6, 0.4, 0.3], [1, 1, 1, 1], [0, 2, 3]),
         ("perplexity", [5, 6, 4, 3], [1, 1, 1, 1], [0, 2, 3]),
         ("recall1", [0.5, 0.6, 0.4, 0.3], [1, 1, 1, 1], [0, 1]),  # its l1 is no L1 norm
         ("accuracy", [0.5, 0.5, 0.5, 0.5], [3, 2, 4, 1], [0, 1, 3]),  # ties go to the lower loss
@@ -244,6 +245,84 @@ def test_best_save_leaves_the_last_weights_and_starts_anew_in_each_fit(learner, 
     assert file.exists()
     learn.fit(1e-9, 1, metrics=[Scripted("accuracy", [0.0])], best_save_name="best2")
     assert torch.allclose(learn.model[0].weight, last, atol=1e-6) and (tmp_path / "models" / "best2.pth").exists()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_a_fit_saves_has_the_optimizers_own_hyper_parameters(learner, optimizer):
+    learn = learner(5, opt_func=OPTIMIZERS[optimizer])
+    learn.create_opt()
+    own, probe = {name: learn.opt.hypers[0][name] for name in ("mom", "wd")}, Probe()
+    learn.fit(
+        1e-2,
+        2,
+        cycle_len=1,
+        wds=0.7,
+        use_clr=(10, 4, 0.95, 0.85),
+        cycle_save_name="x",
+        best_save_name="best",
+        cbs=probe,
+    )
+    assert probe.probed_wds == [[0.7]] * 10
+    for name in ("x_cyc_0", "x_cyc_1", "best"):
+        learn.load(name)
+        assert {name: learn.opt.hypers[0][name] for name in own} == own
+
+
+def test_momentum_is_put_back_after_a_callback_loads_the_best_model(learner):
+    learn = learner(5)
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, 0.95, 0.85), cbs=SaveModelCallback(with_opt=True))
+    assert learn.opt.hypers[0]["mom"] == 0.9
+
+
+def test_validating_in_the_middle_of_a_fit_leaves_the_schedule_alone(learner):
+    class Score(Callback):
+        order, done = 80, False
+
+        def after_epoch(self):
+            if not Score.done:
+                Score.done = True
+                self.learn.validate()
+
+    learn, schedule, probe = learner(10), CircularLR(10, 2, 0.95, 0.85), Probe()
+    learn.create_opt()
+    learn.fit(1e-2, 1, cycle_len=3, use_clr=schedule, wds=0.7, cbs=[Score(), probe])
+    assert probe.probed_wds == [[0.7]] * 20  # of the epochs after that; the probe begins anew in `validate`
+    factors, momentums = schedule.at(np.arange(30), Cycles(1, 30))
+    np.testing.assert_array_equal(learn.sched.lrs, factors * 1e-2)
+    np.testing.assert_array_equal(learn.sched.momentums, momentums)
+    assert learn.opt.hypers[0]["mom"] == 0.9
+
+
+def test_an_optimizer_with_names_of_its_own(learner):
+    class Renamed(torch.optim.SGD):
+        def step(self, closure=None):
+            used.append(self.param_groups[0]["rate"])
+
+    used, learn = [], learner(10)
+    opt = Renamed(learn.model.parameters(), lr=0.1)
+    for group in opt.param_groups:
+        group["rate"] = group.pop("lr")
+    learn.opt_func = OptimWrapper(opt=opt, hp_map={"rate": "lr", "momentum": "mom", "weight_decay": "wd"})
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    np.testing.assert_array_equal(used, CircularLR(10, 5).at(np.arange(10), Cycles(1, 10))[0] * 1e-2)
+    assert list(learn.sched.lrs) == used
+
+
+def test_a_model_with_names_of_ours(learner):
+    learn = learner(5)
+    learn.model.gather_preds = learn.model.lr_finder = learn.model.sched = learn.model.clip = learn.model.reg_fn = (
+        "the model's"
+    )
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    assert max(learn.sched.lrs) == 1e-2
+
+
+def test_validating_before_the_first_fit(learner):
+    learn = learner(5, cbs=CLRCallback(CircularLR()))
+    learn.validate()
+    learn.get_preds()
+    learn.fit(1, 1e-2)
+    assert max(learn.sched.lrs) == 1e-2
 
 
 def test_a_permanent_callback_leaves_validation_and_lr_find_alone(learner):

@@ -64,6 +64,7 @@ def test_which_calls_are_meant_as_0_7_meant_them(given, is_07):
         (call(1e-2, 1, callbacks=["a"], cbs="b"), dict(callbacks=["a", "b"])),
         (call(1e-2, 1, start_epoch=1, reset_opt=True), dict(start_epoch=1, reset_opt=True)),
         (call(1e-2, 1, use_swa=False, norm_wds=False, loss_scale=1, swa_start=1, reg_fn=None, sampler=None), dict(n_cycle=1)),
+        (call(1e-2, 1, use_swa=0, loss_scale=1.0, use_wd_sched=None), dict(use_wd_sched=False)),
     ],
 )  # fmt: skip
 def test_what_a_0_7_style_call_asks_for(given, fields):
@@ -81,7 +82,14 @@ CLR = dict(cycle_len=3, use_clr=(32, 5))
         (call(3, 1e-2, use_clr=(32, 5)), TypeError,
          r"try learn.fit_clr\(3, 0.01, div=32, cut_div=5\) or learn.fit\(0.01, 1, cycle_len=3, use_clr=\(32, 5\)\)"),
         (call(3, 1e-2, use_clr_beta=(10, 10)), TypeError, r"try learn.fit\(0.01, 1, cycle_len=3, use_clr_beta=\(10, 10\)\)"),
-        (call(3, 1e-2, metrics=[]), TypeError, r"try learn.fit\(0.01, 1, cycle_len=3\)"),
+        (call(3, 1e-2, metrics=[]), TypeError, r"try learn.fit\(0.01, 3, metrics=\[\]\)"),
+        (call(3, 1e-2, cycle_len=1, cycle_mult=2), TypeError, r"try learn.fit\(0.01, 3, cycle_len=1, cycle_mult=2\)"),
+        (call(3, lr=1e-2, use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, 0.01, div=32, cut_div=5\)"),
+        (call(3, 1e-2, use_clr=(20, 10, 0.95, 0.85)), TypeError, r"try learn.fit_clr\(3, 0.01, div=20, cut_div=10, moms=\(0.95, 0.85\)\)"),
+        (call(1, 2.0, cycle_len=1), TypeError, r"n_cycle should be an integer, but given 2.0$"),
+        (call(1e-2, 1, div=32), TypeError, r"div is an argument of fit_clr: try learn.fit_clr\(n_epoch, lr, div=...\)"),
+        (call(1e-2, 1, cycle_len=1, use_clr=b"ab"), TypeError, r"use_clr should be a tuple"),
+        (call(1e-2, 1, cycle_len=10**400), ValueError, r"cycle_len should be finite"),
         (call(1e-2, 1.5, **CLR), TypeError, r"n_cycle should be an integer, but given 1.5"),
         (call(1e-2, 0, **CLR), ValueError, r"n_cycle should be at least 1, but given 0"),
         (call(1e-2, "1", **CLR), TypeError, r"n_cycle should be an integer, but given '1'"),
@@ -119,7 +127,6 @@ CLR = dict(cycle_len=3, use_clr=(32, 5))
         (call(1e-2, 1, stepper=object), TypeError, r"stepper has no counterpart.*Callback"),
         (call(1e-2, 1, sampler=[0]), TypeError, r"sampler has no counterpart.*data loader"),
         (call(1e-2, 1, loss_scale=512), TypeError, r"loss_scale has no counterpart.*to_fp16"),
-        (call(1e-2, 1, loss_scale=True), TypeError, r"loss_scale has no counterpart"),
         (call(1e-2, 1, get_ep_vals=True), TypeError, r"get_ep_vals has no counterpart.*learn.recorder.values"),
     ],
 )  # fmt: skip

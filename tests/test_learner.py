@@ -17,6 +17,7 @@ from conftest import DATA, DIGITS, OPTIMIZERS, PIXELS, Probe, assert_same_rates,
 from fastai.callback.core import Callback
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin
+from fastai.callback.tracker import ReduceLROnPlateau
 from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
 from fastai.learner import AvgMetric, Learner
@@ -184,6 +185,9 @@ BAD_CALLS = [
     (lambda o: o.fit(1e-2, 1, metrics=["accuracy"], **CLR), TypeError, r"metrics should be functions .* given 'accuracy'"),
     (lambda o: o.fit(1e-2, 1, callbacks=[print], **CLR), TypeError, r"callbacks should be fastai 2 callbacks.* given <built-in"),
     (lambda o: o.fit(1e-2, 1, callbacks=OLD_CALLBACK(), **CLR), TypeError, r"0.7's on_batch_end is after_batch"),
+    (lambda o: o.fit(3e-2, 1, cbs=ReduceLROnPlateau, **CLR), ValueError, r"would both set"),
+    (lambda o: o.fit(3e-2, 1, cbs=[Probe, ParamScheduler], **CLR), TypeError, r"missing 1 required positional argument"),
+    (lambda o: o.fit(b"a", 1, **CLR), TypeError, r"lrs should be a number, but given b'a'"),
     (lambda o: o.fit(1e-2, 1, cbs=int, **CLR), TypeError, r"callbacks should be fastai 2 callbacks"),
     (lambda o: o.fit(1e-2, 1, cycle_save_name=1, **CLR), TypeError, r"cycle_save_name should be the name of a file, but given 1"),
     (lambda o: o.fit(1e-2, 1, best_save_name=[], **CLR), TypeError, r"best_save_name should be the name of a file"),
@@ -211,7 +215,7 @@ BAD_CALLS = [
     (lambda o: without_length(o) or o.fit(1e-2, 1, **CLR), TypeError, r"data loader should have a length"),
     (lambda o: without_length(o) or o.fit_clr(1), TypeError, r"data loader should have a length"),
     (lambda o: without_batches(o) or o.fit(1e-2, 1, **CLR), ValueError, r"data loader should have at least 1 batch, but given 0"),
-    (lambda o: without_weight_decay(o) or o.fit(1e-2, 1, wds=0.1), ValueError, r"weight decay was given, but the optimizer has none"),
+    (lambda o: without_weight_decay(o) or o.fit(1e-2, 1, wds=0.1), ValueError, r"weight decay needs an optimizer that has it, but given wds=0.1"),
     (lambda o: o.fit(1e-2, 1, metrics=[accuracy, AvgMetric], **CLR), TypeError, r"func"),  # a class that needs arguments
     (lambda o: with_sgd(o) or o.fit(1e-2, 1, use_wd_sched=True, **CLR), TypeError, r"use_wd_sched=True needs an optimizer"),
     (lambda o: with_sgd(o) or o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 10, 0.9, 0.8)), ValueError, r"has none to cycle"),
@@ -322,6 +326,31 @@ def test_clip_clips_gradients_in_one_fit(learn, arguments, own_clip, clipped):
     learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 10), cbs=norms, **arguments)
     assert (max(norms.gradient_norms) <= 0.0101) is clipped
     assert not hasattr(learn, "gradient_clip")
+
+
+def test_fit_clr_clips_too_and_the_users_own_clipper_stays(learn):
+    norms, own = Norms(), GradientClip(1.0)
+    learn.clip = 0.01
+    learn.add_cb(own)
+    learn.fit_clr(1, cbs=norms)
+    assert max(norms.gradient_norms) <= 0.0101
+    assert learn.gradient_clip is own and own in learn.cbs
+
+
+def test_metrics_that_a_callback_sets_stay(learn):
+    class SetMetrics(Callback):
+        def after_fit(self):
+            self.learn.metrics = [error_rate]
+
+    learn.fit(1e-2, 1, cbs=SetMetrics())
+    assert [m.name for m in learn.metrics] == ["error_rate"]
+
+
+def test_the_rate_of_the_opt_func_is_the_learners_from_the_first_fit_on(learner):
+    learn = learner(5, opt_func=partial(Adam, lr=5e-3))
+    for _ in range(2):
+        learn.fit_clr(1)
+        assert max(learn.sched.lrs) == 5e-3
 
 
 def test_reset_opt_makes_a_new_optimizer_and_nothing_else_does(learn):

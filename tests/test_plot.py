@@ -40,6 +40,26 @@ def test_the_legend_is_beside_the_curves_and_inside_the_figure(n_groups):
     assert legend.x1 <= ax.figure.bbox.x1 and ax.get_window_extent(renderer).width > 100
 
 
+def test_schedules_on_one_axis_have_colours_of_their_own():
+    ax = plot.rates([RATES[0]] * 2)
+    plot.rates([RATES[1]] * 2, ax=ax)
+    colors = [line.get_color() for line in ax.lines]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
+    assert len({line.get_color() for line in plot.rates([RATES[0] * k for k in range(1, 30)]).lines}) == 29
+
+
+def test_a_single_batch_can_be_seen():
+    assert (
+        plot.rates([[1.0]], [0.9]).lines[0].get_marker() == plot.curve([1], [2], "x", "y").lines[0].get_marker() == "o"
+    )
+
+
+def test_on_given_axes_the_legend_stays_inside():
+    _, (left, right) = plt.subplots(1, 2)
+    renderer = draw(plot.rates(RATES, ax=left).figure)
+    assert not left.get_legend().get_window_extent(renderer).overlaps(right.get_window_extent(renderer))
+
+
 def test_momentum_has_a_panel_of_its_own():
     ax = plot.rates(RATES, MOMENTUMS)
     _, moms_ax = ax.figure.axes

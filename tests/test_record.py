@@ -72,8 +72,20 @@ def test_a_learner_without_recorder_or_validation(learner):
     learn.remove_cb(learn.recorder)
     learn.fit(1e-2, 1, cycle_len=1)
     assert len(learn.sched.lrs) == 5 and not learn.sched.losses
-    with pytest.raises(ValueError, match="nothing to plot"):
+    with pytest.raises(ValueError, match="nothing to plot, no losses: the Learner had no Recorder"):
         learn.sched.plot_loss()
+
+
+def test_nothing_to_validate_on(learner):
+    learn = learner(5, n_valid=0, metrics=[accuracy])
+    learn.fit(1e-2, 1, cycle_len=2, best_save_name="best")
+    assert len(learn.sched.lrs) == 10 and learn.sched.val_losses == [] == learn.sched.rec_metrics
+
+
+def test_before_the_first_fit_each_learner_has_an_empty_record_of_its_own(learner):
+    one, two = learner(), learner()
+    one.sched.val_losses.append(1)
+    assert two.sched.val_losses == []
 
 
 def test_plot_lr_draws_what_was_recorded(trained):

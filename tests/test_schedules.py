@@ -120,6 +120,7 @@ def test_momentum_goes_in_phase_with_the_rate(schedule, nb):
         (Cycles(5, 0.1, n_iter=4), [1, 2, 3, 4, 5]),
         (Cycles(7, 0.1, n_iter=5), [1, 2, 3, 4, 5, 6, 7]),
         (Cycles(2, 1.5, n_iter=3), [5, 9]),
+        (Cycles(4, 1.5, 0.3, n_iter=7), [11, 14, 15, 16]),  # the first one is floor(10.5 + .5) to the bit
         (Cycles.share(3, 1, n_iter=7), [21]),
         (Cycles.share(3, 2, n_iter=7), [11, 21]),
         (Cycles.share(300, 2, 2), [100, 300]),
@@ -142,6 +143,7 @@ def test_every_batch_has_one_place(fit):
 @given(schedules, cycles)
 def test_a_step_past_the_end_counts_as_the_last(schedule, fit):
     assert schedule.at(fit.n_batches + 5, fit) == schedule.at(fit.n_batches - 1, fit)
+    assert schedule.at(-3, fit) == schedule.at(0, fit)
 
 
 @given(schedules)
@@ -186,6 +188,10 @@ def test_numbers_of_numpy_become_python_numbers():
         (lambda: Cycles(100, 1, 10), ValueError, r"should give a fit that can end, but given 100, 1 and 10"),
         (lambda: Cycles(10**6, 1, 2), ValueError, r"should give a fit that can end"),
         (lambda: Cycles.share(3, 70, n_iter=20), ValueError, r"n_cycles should be at most the number of batches, 60, .*70"),
+        (lambda: Cycles.share(5, 5, 0.1), ValueError, r"each cycle should have at least 1 of the 5 batches"),
+        (lambda: Cycles(10**10), ValueError, r"should give a fit that can end"),
+        (lambda: CircularLR(10**400), ValueError, r"div should be finite"),
+        (lambda: CircularLR().plot(lr=[]), ValueError, r"lr should have at least 1 value"),
         (lambda: CircularLR().plot(lr=0), ValueError, r"lr should be greater than 0, but given 0"),
         (lambda: CircularLR().plot(lr=[0.1, "a"]), TypeError, r"lr should be a number, but given 'a'"),
         (lambda: CircularLR().plot(n_iter=0), ValueError, r"n_iter should be at least 1, but given 0"),
