@@ -10,6 +10,7 @@ import hashlib
 import html
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -83,7 +84,12 @@ def sources_hash(nb) -> str:
     return hashlib.sha256("\0".join(o.source for o in nb.cells if o.cell_type == "code").encode()).hexdigest()
 
 
-def execute(name="pascal", seed=None, say=print):
+def print_now(line):
+    """Print, also into a pipe, without waiting for more."""
+    print(line, flush=True)
+
+
+def execute(name="pascal", seed=None, say=print_now):
     """Run `notebooks/<name>.ipynb`; return the executed notebook's path and those of the pictures that it saved.
 
     Raises CellExecutionError where a cell fails; what was executed until then is written all the same.
@@ -95,7 +101,7 @@ def execute(name="pascal", seed=None, say=print):
     # Threads that wait in a busy loop make an epoch several times as long where other work shares the cores.
     env = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **({} if seed is None else {"SEED": str(seed)})}
     try:
-        asyncio.run(Client(nb, say).async_execute(env=env))
+        asyncio.run(Client(nb, say).async_execute(env=env, stderr=subprocess.DEVNULL))  # what cells say comes by itself
     finally:
         for cell in nb.cells:
             _drop_empty_html(cell)
@@ -119,13 +125,11 @@ def main():
     name, start = args.name, time.time()
     try:
         executed, pictures = execute(name, args.seed)
-    except DeadKernelError as e:
-        sys.exit(f"\n{name}.ipynb failed: {e}")
     except CellExecutionError as e:
         where = f"{os.path.relpath(OUT / name)}.ipynb holds the cell and its traceback"
         sys.exit(f"\n{name}.ipynb failed: {e.ename}: {e.evalue}\n{where}.")
-    except KeyboardInterrupt:
-        sys.exit(f"\nInterrupted; {name}.ipynb is as it was.")
+    except (DeadKernelError, KeyboardInterrupt):
+        sys.exit(f"\nInterrupted: the kernel ended before the last cell did. {name}.ipynb is as it was.")
     print(f"\nDone in {time.time() - start:.0f} s: {last_text(nbformat.read(executed, as_version=4))}")
     print(f"The executed notebook: {os.path.relpath(executed)}")
     for picture in pictures:
