@@ -120,9 +120,12 @@ def test_boxes_are_tight(scenes, sources):
         assert box == one.digits[0].box
 
 
-def test_train_and_valid_share_no_digit(scenes):
+def test_train_and_valid_share_no_digit(sources):
+    photos, digits, _ = sources
+    rng = np.random.default_rng(0)  # scenes enough that chance alone would share a hundred digits
+    scenes = [minivoc.plan(rng, photos, digits, n, 96, valid) for n, valid in ((500, False), (250, True))]
     train, valid = ({d.index for scene in split for d in scene.digits} for split in scenes)
-    assert train and valid and not train & valid
+    assert len(train) > 500 and len(valid) > 250 and not train & valid
 
 
 def test_train_and_valid_share_no_part_of_a_photo(scenes):
