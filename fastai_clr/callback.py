@@ -5,7 +5,6 @@ from itertools import islice
 from math import isnan
 from numbers import Real
 
-import numpy as np
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
@@ -13,11 +12,10 @@ from fastai.optimizer import OptimWrapper, set_item_pg
 from fastcore.basics import GetAttr
 
 from .record import Record
-from .schedules import Cycles, Schedule, check_number
+from .schedules import Cycles, Schedule, Steps, check_number
 
 __all__ = ["CLRCallback"]
 
-BLOCK = 1024  # batches evaluated at a time: an array costs little more than a number
 LOWER_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|(^|_)l[12](_|$)", re.IGNORECASE)
 
 
@@ -91,7 +89,7 @@ class CLRCallback(Callback):
         self._lr_key, self._mom_key = [_key(opt, name) for name in ("lr", "mom")]
         self._n_iter = batches_per_epoch(self.learn.dls)
         self._cycles = self.cycles(self._n_iter, self.learn.n_epoch)
-        self._block = range(0)
+        self._steps = Steps(self.schedule, self._cycles)
         self._best = None
         self._record = Record(self.schedule, len(self._peaks))
 
@@ -109,24 +107,11 @@ class CLRCallback(Callback):
             self.learn.dl = _FirstBatches(self.learn.dl, left)
 
     def before_batch(self):
-        step = self.learn.epoch * self._n_iter + self.learn.iter
-        if step not in self._block:
-            self._evaluate(step)
-        i = step - self._block.start
-        factor, momentum = self._factors[i], self._momentums and self._momentums[i]
+        factor, momentum = self._steps.at(self.learn.epoch * self._n_iter + self.learn.iter)
         for group, peak in zip(_hyper_dicts(self.learn.opt), self._peaks):
             group[self._lr_key] = factor * peak
             if momentum is not None:
                 set_item_pg(group, self._mom_key, momentum)
-
-    def _evaluate(self, step):
-        """Ask the schedule for the block of batches that starts at `step`."""
-        self._block = range(step, step + BLOCK)
-        factors, momentums = self.schedule.at(np.array(self._block), self._cycles)
-        self._factors = factors.tolist()  # Python floats: numpy's make a checkpoint that a safe load refuses
-        self._momentums = None if momentums is None else momentums.tolist()
-        first, last = np.searchsorted(self._cycles.ends, [step + 1, step + BLOCK + 1])
-        self._ends = {int(self._cycles.ends[k]): k for k in range(first, last)}
 
     def after_batch(self):
         groups = _hyper_dicts(self.learn.opt)
@@ -134,10 +119,10 @@ class CLRCallback(Callback):
         losses = self.learn.recorder.losses if hasattr(self.learn, "recorder") else None
         self._record.add_batch([g[self._lr_key] for g in groups], momentum, float(losses[-1]) if losses else None)
         done = self.learn.epoch * self._n_iter + self.learn.iter + 1
-        if done in self._ends:
+        if done in self._steps.cycle_ends:
             self._record.cycle_ends.append(len(self._record.lrs))
             if self.cycle_save_name:
-                self._save(f"{self.cycle_save_name}_cyc_{self._ends[done]}")
+                self._save(f"{self.cycle_save_name}_cyc_{self._steps.cycle_ends[done]}")
 
     def after_epoch(self):
         if not self._record.lrs or not hasattr(self.learn, "recorder"):

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule"]
+__all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule", "Steps"]
+
+BLOCK = 1024  # steps evaluated at a time: an array costs little more than a number
 
 
 def check_number(name: str, value, *, least=None, above=None, below=None, integer=False):
@@ -194,6 +196,33 @@ class Schedule:
         )
 
     plot_lr = plot
+
+
+class Steps:
+    """A schedule over the cycles of a fit, read one step at a time; a block of steps is evaluated as an array.
+
+    cycle_ends: of the block that was read last, the number of each cycle by the batches done when it ends.
+    """
+
+    def __init__(self, schedule: Schedule, cycles: Cycles):
+        self.schedule, self.cycles = schedule, cycles
+        self._block = range(0)
+
+    def at(self, step: int) -> tuple[float, float | None]:
+        """The share of the peak rate and the momentum (None if it is not cycled) at `step`."""
+        if step not in self._block:
+            self._evaluate(range(step, step + BLOCK))
+        i = step - self._block.start
+        return self._factors[i], self._momentums[i]
+
+    def _evaluate(self, block):
+        factors, momentums = self.schedule.at(np.array(block), self.cycles)
+        self._factors = factors.tolist()  # Python floats: numpy's make a checkpoint that a safe load refuses
+        self._momentums = [None] * len(block) if momentums is None else momentums.tolist()
+        ends = self.cycles.ends
+        first, last = np.searchsorted(ends, [block.start + 1, block.stop + 1])
+        self.cycle_ends = {int(ends[k]): k for k in range(first, last)}
+        self._block = block
 
 
 @dataclass(frozen=True, repr=False)
