@@ -1,6 +1,6 @@
 """Schedules as pure functions of the batch: which share of the peak rate, and which momentum, a batch gets."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
 from math import isfinite
 from numbers import Integral, Real
@@ -13,7 +13,7 @@ __all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "P
 BLOCK = 1024  # steps evaluated at a time: an array costs little more than a number
 
 
-def check_number(name: str, value, *, least=None, above=None, below=None, integer=False):
+def check_number(name: str, value, *, least=None, above=None, below=None, most=None, integer=False):
     """`value` as a plain Python number, or an error of one sentence that names the argument and its range."""
     number = value.item() if getattr(value, "ndim", None) == 0 else value
     kind, a_kind = (Integral, "an integer") if integer else (Real, "a number")
@@ -24,6 +24,7 @@ def check_number(name: str, value, *, least=None, above=None, below=None, intege
         (f"at least {least}", least is None or number >= least),
         (f"greater than {above}", above is None or number > above),
         (f"less than {below}", below is None or number < below),
+        (f"at most {most}", most is None or number <= most),
     ]
     for should_be, holds in ranges:
         if not holds:
@@ -139,8 +140,11 @@ class Schedule:
     mom_a = mom_b = None
 
     def __repr__(self):
-        given = ", ".join(f"{name}={o!r}" for name, o in vars(self).items() if o is not None)
-        return f"{type(self).__name__}({given})"
+        values = [(o, getattr(self, o.name)) for o in fields(self)]
+        given = [
+            f"{o.name}={value!r}" for o, value in values if value is not None and (not o.kw_only or value != o.default)
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def factor(self, i, cycle: Place):
         """The learning rate of batch `i` (from 0) of `cycle`, as a share of the peak rate."""
@@ -233,32 +237,63 @@ class CircularLR(Schedule):
     cut_div: 1/cut_div of the cycle rises and the rest falls; at least 1, where 1 only rises.
     mom_a, mom_b: momentum where the rate is lowest and where it peaks; both or neither.
 
+    The shapes of the papers, by name:
+    cosine: rise and fall along half a cosine each instead of a line.
+    div_final: the cycle falls towards the peak/div_final instead of the peak/div; at least 1.
+    gamma: the height above the lowest rate shrinks by this factor with each batch of the fit; above 0, at most 1.
+    cycle_gamma: the same with each cycle.
+
     A cycle of fewer than `cut_div` batches starts at its peak. Raises TypeError or ValueError for a value of the wrong
-    kind or out of its range. Source: 0.7.0's `use_clr`; Smith 2015 (cyclical learning rates); Howard & Ruder 2018,
-    whose slanted triangle is `CircularLR(32, 10)`.
+    kind or out of its range. Source: 0.7.0's `use_clr`; Howard & Ruder 2018, whose slanted triangle is
+    `CircularLR(32, 10)`; Smith 2015, whose triangular policy is `CircularLR(4, 2)`, triangular2 that with
+    `cycle_gamma=0.5`, exp_range with `gamma=0.99994`; fastai 2, whose `fit_one_cycle` is the last one here, with the
+    peak on a batch where a quarter of the batches is not a whole number.
 
     >>> CircularLR(32, 5)
     CircularLR(div=32, cut_div=5)
+    >>> CircularLR(4, 2, cycle_gamma=0.5)
+    CircularLR(div=4, cut_div=2, cycle_gamma=0.5)
+    >>> CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5)
+    CircularLR(div=25, cut_div=4, mom_a=0.95, mom_b=0.85, cosine=True, div_final=100000.0)
     """
 
     div: float = 10
     cut_div: float = 10
     mom_a: float | None = None
     mom_b: float | None = None
+    _: KW_ONLY
+    cosine: bool = False
+    div_final: float | None = None
+    gamma: float = 1
+    cycle_gamma: float = 1
 
     def __post_init__(self):
         _set(self, "div", least=1)
         _set(self, "cut_div", least=1)
         _set_momentum(self)
+        _check_bool("cosine", self.cosine)
+        if self.div_final is not None:
+            _set(self, "div_final", least=1)
+        _set(self, "gamma", above=0, most=1)
+        _set(self, "cycle_gamma", above=0, most=1)
 
-    def height(self, i, cycle):
+    def _triangle(self, i, cycle):
+        """From 0 at the start of the cycle to 1 at the cut and back towards 0."""
         cut = cycle.nb // self.cut_div
         rising = np.where(cut > 0, i / np.maximum(cut, 1), 1)
         falling = 1 - (i - cut) / np.maximum(cycle.nb - cut, 1)
-        return np.minimum(rising, falling)  # the lines cross at the cut, where both are 1
+        triangle = np.minimum(rising, falling)  # the lines cross at the cut, where both are 1
+        return (1 - np.cos(np.pi * triangle)) / 2 if self.cosine else triangle
+
+    def height(self, i, cycle):
+        return self._triangle(i, cycle) * self.cycle_gamma**cycle.number * self.gamma ** (cycle.before + i)
 
     def factor(self, i, cycle):
-        return (1 + self.height(i, cycle) * (self.div - 1)) / self.div
+        lowest = 1
+        if self.div_final is not None:
+            falls, triangle = i > cycle.nb // self.cut_div, self._triangle(i, cycle)
+            lowest = np.where(falls, triangle + (1 - triangle) * self.div / self.div_final, 1)
+        return (lowest + self.height(i, cycle) * (self.div - 1)) / self.div
 
 
 @dataclass(frozen=True, repr=False)
@@ -305,12 +340,22 @@ class CosAnneal(Schedule):
     """Half a cosine from the peak towards 0 in each cycle, after a hundredth of the peak for the fit's first batches.
 
     The first batches are those with an index below 1/20 of the first cycle's length, so the peak itself is reached from
-    the second cycle on. Source: 0.7.0, what `cycle_len` without `use_clr` does; SGDR (Loshchilov & Hutter 2016).
+    the second cycle on. slow_start=False leaves them out: the cosine as published.
+
+    Raises TypeError for a slow_start that is not True or False. Source: 0.7.0, what `cycle_len` without `use_clr` does;
+    SGDR (Loshchilov & Hutter 2016).
     """
+
+    _: KW_ONLY
+    slow_start: bool = True
+
+    def __post_init__(self):
+        _check_bool("slow_start", self.slow_start)
 
     def factor(self, i, cycle):
         nb, _, before, first = cycle
-        return np.where(before + i < first / 20, 0.01, (np.cos(np.pi * i / nb) + 1) / 2)
+        cosine = (np.cos(np.pi * i / nb) + 1) / 2
+        return np.where(before + i < first / 20, 0.01, cosine) if self.slow_start else cosine
 
 
 @dataclass(frozen=True, repr=False)
@@ -323,6 +368,11 @@ class Constant(Schedule):
 
 def _set(o, name, **ranges):
     object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # the way into a frozen dataclass
+
+
+def _check_bool(name, value):
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} should be True or False, but given {value!r}")
 
 
 def _set_momentum(o):
