@@ -11,8 +11,10 @@ from fastai.callback.tracker import ReduceLROnPlateau
 from fastai.optimizer import OptimWrapper, set_item_pg
 from fastcore.basics import GetAttr
 
+from .checks import check_number
+from .cycles import Cycles, Steps
 from .record import Record
-from .schedules import Cycles, Schedule, Steps, check_number
+from .schedules import Schedule
 
 __all__ = ["CLRCallback"]
 

@@ -4,7 +4,8 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Schedule, check_number
+from .checks import check_number
+from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Schedule
 
 __all__ = ["ARGUMENTS", "Call", "as_list", "check_off", "is_07_style", "is_several", "translate", "unknown_argument"]
 

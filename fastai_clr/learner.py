@@ -2,18 +2,18 @@
 
 import inspect
 from functools import partial, wraps
+from typing import Any, NamedTuple
 
-from fastai.callback.core import Callback, CancelEpochException
+from fastai.callback.core import CancelEpochException
 from fastai.callback.training import GradientClip
-from fastai.learner import Learner, Metric, Recorder, mk_metric
-from fastai.optimizer import OptimWrapper, weight_decay
-from fastcore.foundation import L
-from torch.optim import AdamW
+from fastai.learner import Learner, Recorder
 
 from . import fit07
+from .arguments import as_callbacks, as_metrics, decouples_weight_decay, optimizer_to_be, per_group
 from .callback import CLRCallback, batches_per_epoch
+from .checks import check_number
 from .record import Record
-from .schedules import CircularLR, check_number
+from .schedules import CircularLR
 
 __all__ = ["fit_clr"]
 
@@ -36,35 +36,56 @@ def fit_clr(
 
     >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
     """
+    _run(self, _checked_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch))
+
+
+class _Fit(NamedTuple):
+    """A fit that was checked and has not begun."""
+
+    callback: CLRCallback
+    n_epoch: int
+    lr: Any
+    wd: Any
+    cbs: list
+    metrics: Any
+    reset_opt: bool
+    start_epoch: int
+
+
+def _checked_clr(
+    learn, n_epoch, lr=None, div=10, cut_div=10, n_cycles=1, moms=None, wd=None, cbs=None, reset_opt=False,
+    start_epoch=0,
+) -> _Fit:  # fmt: skip
+    """A call of `fit_clr`, or the error that it deserves."""
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
     if moms is not None and not (fit07.is_several(moms) and len(moms) == 2):
         error = ValueError if fit07.is_several(moms) else TypeError
         raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
     callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
-    _run(
-        self, callback, {"lr": lr}, {"wd": wd}, fit07.as_list(cbs),
+    return _checked(
+        learn, callback, {"lr": lr}, {"wd": wd}, fit07.as_list(cbs),
         reset_opt=reset_opt, start_epoch=start_epoch, n_epoch=n_epoch,
     )  # fmt: skip
 
 
-def _fit_07(learn, args, kwargs):
-    """Run a 0.7-style call of `fit`."""
+def _checked_07(learn, args, kwargs) -> _Fit:
+    """A 0.7-style call of `fit`, or the error that it deserves."""
     call = fit07.translate(args, kwargs)
     callback = CLRCallback(
         call.schedule, call.n_cycle, call.cycle_len, call.cycle_mult, call.cycle_save_name, call.best_save_name
     )
     fit07.check_off("reg_fn", learn.__dict__.get("reg_fn"))
-    _run(
+    return _checked(
         learn, callback, {"lrs": call.lrs}, {"wds": call.wds}, call.callbacks, call.clip,
         call.metrics, call.use_wd_sched, call.reset_opt, call.start_epoch,
     )  # fmt: skip
 
 
-def _run(
+def _checked(
     learn, callback, lr, wd, cbs, clip=None, metrics=None, use_wd_sched=False, reset_opt=False, start_epoch=0,
     n_epoch=None,
-):  # fmt: skip
-    """Check what needs the learner, then fit with `callback`, and put back what was for this fit alone.
+) -> _Fit:  # fmt: skip
+    """What both kinds of call check against the learner.
 
     lr, wd: a dict of one item, the name that the user knows the argument by and its value.
     """
@@ -73,38 +94,41 @@ def _run(
     for name, value in dict(use_wd_sched=use_wd_sched, reset_opt=reset_opt).items():
         if not isinstance(value, bool):
             raise TypeError(f"{name} should be True or False, but given {value!r}")
-    cbs = _callbacks(cbs)
+    cbs = as_callbacks(cbs)
     clip = learn.__dict__.get("clip") if clip is None else clip
     if clip is not None and (clip := check_number("clip", clip, least=0)):
         cbs.append(GradientClip(clip))
-    metrics = None if metrics is None else _metrics(metrics)
-    opt = _optimizer_to_be(learn, reset_opt)
+    metrics = None if metrics is None else as_metrics(metrics)
+    opt = optimizer_to_be(learn, reset_opt)
     callback.check(opt, [*learn.cbs, *cbs])
-    lr = _per_group(lr, len(opt.hypers), above=0)
-    wd = _per_group(wd, len(opt.hypers), least=0)
-    has_wd = "wd" in opt.hypers[0]
-    if not has_wd and (wd is not None or learn.wd is not None):
+    lr = per_group(lr, len(opt.hypers), above=0)
+    wd = per_group(wd, len(opt.hypers), least=0)
+    if "wd" not in opt.hypers[0] and (wd is not None or learn.wd is not None):
         given = f"wds={wd!r}" if wd is not None else f"learn.wd={learn.wd!r}"
         raise ValueError(f"weight decay needs an optimizer that has it, but given {given} for one without")
-    if use_wd_sched and not _decouples_weight_decay(opt):
+    if use_wd_sched and not decouples_weight_decay(opt):
         raise TypeError(
             "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the gradient: "
             "give the Learner opt_func=Adam or OptimWrapper around torch's AdamW, or leave use_wd_sched out"
         )
-    # Nothing of the learner has changed up to here.
-    if reset_opt or not learn.opt:
+    return _Fit(callback, cycles.n_epoch, lr, wd, cbs, metrics, reset_opt, start_epoch)
+
+
+def _run(learn, fit: _Fit):
+    """Train, and put back what was for this fit alone."""
+    if fit.reset_opt or not learn.opt:
         learn.create_opt()
-    if has_wd:
-        callback.keep("wd", learn.opt)
+    if "wd" in learn.opt.hypers[0]:
+        fit.callback.keep("wd", learn.opt)
     own_metrics = learn.metrics
-    if metrics is not None:
-        learn._metrics = metrics
-    if start_epoch:
-        learn._do_fit = partial(_epochs_from, learn, start_epoch)
+    if fit.metrics is not None:
+        learn._metrics = fit.metrics
+    if fit.start_epoch:
+        learn._do_fit = partial(_epochs_from, learn, fit.start_epoch)
     try:
-        _fit_2(learn, cycles.n_epoch, lr=lr, wd=wd, cbs=[*cbs, callback])
+        _fit_2(learn, fit.n_epoch, lr=fit.lr, wd=fit.wd, cbs=[*fit.cbs, fit.callback])
     finally:
-        if metrics is not None:
+        if fit.metrics is not None:
             learn._metrics = own_metrics
         learn.__dict__.pop("_do_fit", None)
         for cb in learn.cbs:
@@ -138,56 +162,6 @@ def _epochs_from(learn, start):
         learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
 
 
-def _callbacks(cbs):
-    for cb in cbs:
-        if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
-            raise TypeError(
-                f"callbacks should be fastai 2 callbacks (fastai.callback.core.Callback), but given {cb!r}: "
-                "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
-            )
-    return [cb() if isinstance(cb, type) else cb for cb in cbs]
-
-
-def _metrics(metrics):
-    for metric in fit07.as_list(metrics):
-        if not isinstance(metric, Metric) and not callable(metric):
-            raise TypeError(f"metrics should be functions or fastai metrics, but given {metric!r}")
-    return L(fit07.as_list(metrics)).map(mk_metric)
-
-
-def _optimizer_to_be(learn, reset_opt):
-    """The optimizer that the fit would use; where it would make one, one like it, to be thrown away."""
-    if learn.opt and not reset_opt:
-        return learn.opt
-    if isinstance(learn.opt_func, OptimWrapper):
-        return learn.opt_func
-    return learn.opt_func(learn.splitter(learn.model), lr=learn.lr)
-
-
-def _per_group(argument, n_groups, **ranges):
-    """A rate or weight decay for each of `n_groups` parameter groups, as fastai takes it, in plain Python numbers."""
-    ((name, value),) = argument.items()
-    if value is None:
-        return None
-    if isinstance(value, slice) and name in ("lr", "lrs") and value.step is None:
-        start = None if value.start is None else check_number(f"the start of {name}", value.start, **ranges)
-        return slice(start, check_number(f"the stop of {name}", value.stop, **ranges))
-    if not fit07.is_several(value):
-        return check_number(name, value, **ranges)
-    if len(value) not in (1, n_groups):
-        raise ValueError(
-            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups (the Learner's "
-            f"splitter makes them), but given {len(value)}: {value!r}"
-        )
-    return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]
-
-
-def _decouples_weight_decay(opt):
-    if isinstance(opt, OptimWrapper):
-        return isinstance(opt.opt, AdamW) or all(g.get("decoupled_weight_decay") for g in opt.opt.param_groups)
-    return any(getattr(cb, "func", cb) is weight_decay for cb in opt.cbs)
-
-
 def _plot_lr(self: Recorder, show_moms=True, show_text=True, ax=None):
     """The learning rate of the last fit, as `learn.sched.plot_lr` draws it."""
     return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax)
@@ -206,7 +180,7 @@ def _install():
     @wraps(native_fit)
     def fit(self, *args, **kwargs):
         if fit07.is_07_style(args, kwargs):
-            return _fit_07(self, args, kwargs)
+            return _run(self, _checked_07(self, args, kwargs))
         for name in kwargs:
             if not open_ended and name not in native:
                 raise fit07.unknown_argument(name, native)

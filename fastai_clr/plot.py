@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["curve", "rates"]
+__all__ = ["curve", "rates", "several"]
 
 BATCHES = "iteration (batches)"
 MANY_CYCLES = 40  # more cycle ends than this hide the curve they should explain
@@ -38,12 +38,35 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
         moms_ax.plot(iterations, momentums, color="black", marker=_marker(momentums))
         moms_ax.set(xlabel=BATCHES, ylabel="momentum")
         panels.append(moms_ax)
-    for panel in panels:
-        if len(cycle_ends) <= MANY_CYCLES:
-            for end in cycle_ends:
-                panel.axvline(end, color="grey", linestyle=":", linewidth=1)
+    _mark_cycles(panels, cycle_ends)
     if title is not None:
         ax.set_title(f"{title}\n{_in_numbers(np.asarray(groups[-1]))}".strip(), fontsize="medium")
+    return ax
+
+
+def several(curves, cycle_ends=(), show_moms=True, ax=None):
+    """Schedules on the same axes, one colour each, and their momentum beside them where any of them cycles it.
+
+    curves: by the name in the legend, a pair of rates and momentum (None where it is not cycled), one value a batch.
+    cycle_ends: batches, from 1. ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not
+    drawn.
+    """
+    own_figure = ax is None
+    ax, moms_ax = _panels(ax, show_moms and any(moms is not None for _, moms in curves.values()))
+    for name, (lrs, moms) in curves.items():
+        iterations = np.arange(1, len(lrs) + 1)
+        (line,) = ax.plot(iterations, lrs, label=name, marker=_marker(lrs))
+        if moms_ax is not None and moms is not None:
+            moms_ax.plot(iterations, moms, color=line.get_color(), marker=_marker(moms))
+    ax.set(xlabel=BATCHES, ylabel="learning rate")
+    ax.set_ylim(bottom=0)
+    if moms_ax is not None:
+        moms_ax.set(xlabel=BATCHES, ylabel="momentum")
+    _mark_cycles([o for o in (ax, moms_ax) if o is not None], cycle_ends)
+    if own_figure:
+        ax.figure.legend(loc="outside lower center", ncols=min(len(curves), 3), fontsize="small")
+    else:
+        ax.legend(fontsize="small")
     return ax
 
 
@@ -53,6 +76,13 @@ def curve(x, y, xlabel, ylabel, log=False, ax=None):
     ax.plot(x, y, marker=_marker(y))
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     return ax
+
+
+def _mark_cycles(panels, cycle_ends):
+    if len(cycle_ends) <= MANY_CYCLES:
+        for panel in panels:
+            for end in cycle_ends:
+                panel.axvline(end, color="grey", linestyle=":", linewidth=1)
 
 
 def _panels(ax, two):

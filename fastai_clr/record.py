@@ -5,7 +5,8 @@ from array import array
 import numpy as np
 
 from . import plot
-from .schedules import Schedule, check_number
+from .checks import check_number
+from .schedules import Schedule
 
 __all__ = ["Record"]
 

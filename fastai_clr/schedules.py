@@ -1,135 +1,14 @@
 """Schedules as pure functions of the batch: which share of the peak rate, and which momentum, a batch gets."""
 
 from dataclasses import KW_ONLY, dataclass, fields
-from functools import cached_property
-from math import isfinite
-from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-__all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule", "Steps"]
+from .checks import check_bool, check_number, set_number
+from .cycles import Cycles, Place
 
-BLOCK = 1024  # steps evaluated at a time: an array costs little more than a number
-
-
-def check_number(name: str, value, *, least=None, above=None, below=None, most=None, integer=False):
-    """`value` as a plain Python number, or an error of one sentence that names the argument and its range."""
-    number = value.item() if getattr(value, "ndim", None) == 0 else value
-    kind, a_kind = (Integral, "an integer") if integer else (Real, "a number")
-    if not isinstance(number, kind) or isinstance(number, bool):
-        raise TypeError(f"{name} should be {a_kind}, but given {value!r}")
-    ranges = [
-        ("finite", _is_finite(number)),
-        (f"at least {least}", least is None or number >= least),
-        (f"greater than {above}", above is None or number > above),
-        (f"less than {below}", below is None or number < below),
-        (f"at most {most}", most is None or number <= most),
-    ]
-    for should_be, holds in ranges:
-        if not holds:
-            raise ValueError(f"{name} should be {should_be}, but given {value!r}")
-    return int(number) if isinstance(number, Integral) else float(number)
-
-
-def _is_finite(number):
-    try:
-        return isfinite(number)
-    except OverflowError:  # an integer beyond what a float can hold
-        return False
-
-
-class Place(NamedTuple):
-    """Where a cycle lies in its fit, in batches; each field may be an array, one value for each step.
-
-    nb: batches in the cycle. number: how many cycles came before it. before: how many batches came before it.
-    first: batches in the fit's first cycle.
-    """
-
-    nb: Any
-    number: Any = 0
-    before: Any = 0
-    first: Any = None
-
-
-@dataclass(frozen=True)
-class Cycles:
-    """The cycles of a fit and the batch at which each ends.
-
-    n_cycles: how many, at least 1.
-    cycle_len: length of the first, in epochs; fractions are allowed, and no cycle is shorter than a batch.
-    cycle_mult: each cycle is this many times as long as the one before.
-    n_iter: batches in an epoch; left at 1, `cycle_len` counts batches.
-
-    Raises TypeError or ValueError for a value of the wrong kind or out of its range.
-    Source: 0.7.0's `cycle_len` and `cycle_mult`, there whole epochs only.
-    """
-
-    n_cycles: int = 1
-    cycle_len: float = 1
-    cycle_mult: float = 1
-    n_iter: int = 1
-
-    def __post_init__(self):
-        _set(self, "n_cycles", least=1, integer=True)
-        _set(self, "cycle_len", above=0)
-        _set(self, "cycle_mult", above=0)
-        _set(self, "n_iter", least=1, integer=True)
-        if self.n_cycles > 10**8 or not self._lengths_sum(self.n_cycles) * self.n_iter < 2**53:
-            raise ValueError(
-                f"n_cycles, cycle_len and cycle_mult should give a fit that can end, but given {self.n_cycles}, "
-                f"{self.cycle_len} and {self.cycle_mult}"
-            )
-
-    @classmethod
-    def share(cls, total, n_cycles=1, cycle_mult=1, n_iter=1) -> "Cycles":
-        """The `n_cycles` cycles that share `total` epochs (of `n_iter` batches) among them."""
-        unit = cls(n_cycles, 1, cycle_mult)
-        if unit.n_cycles > total * n_iter:
-            raise ValueError(
-                f"n_cycles should be at most the number of batches, {total * n_iter}, but given {n_cycles}"
-            )
-        cycles = cls(n_cycles, total / unit._lengths_sum(unit.n_cycles), cycle_mult, n_iter)
-        if cycles.n_batches > total * n_iter:
-            raise ValueError(
-                f"each cycle should have at least 1 of the {total * n_iter} batches, but given n_cycles={n_cycles} and "
-                f"cycle_mult={cycle_mult}"
-            )
-        return cycles
-
-    def _lengths_sum(self, k):
-        """Epochs in the first `k` cycles; `k` may be an array."""
-        if self.cycle_mult == 1:
-            return self.cycle_len * k
-        with np.errstate(over="ignore"):
-            return self.cycle_len * ((np.float64(self.cycle_mult) ** k - 1) / (self.cycle_mult - 1))  # exact for k=1
-
-    @cached_property
-    def ends(self) -> np.ndarray:
-        """For each cycle the number of batches trained when it ends: its length in batches added to those before."""
-        k = np.arange(1, self.n_cycles + 1)
-        nearest = np.floor(self._lengths_sum(k) * self.n_iter + 0.5).astype(np.int64)
-        return np.maximum.accumulate(np.maximum(nearest - k, 0)) + k  # each end at least 1 after the one before
-
-    @property
-    def n_batches(self) -> int:
-        """Batches in all cycles together."""
-        return int(self.ends[-1])
-
-    @property
-    def n_epoch(self) -> int:
-        """Epochs that hold all the cycles, the last of them perhaps in part."""
-        return -(-self.n_batches // self.n_iter)
-
-    def place(self, step) -> tuple[Any, Place]:
-        """The step within its cycle, and the cycle's place, for a `step` of the fit (from 0; a number or an array).
-
-        A step past the end counts as the last one, one before the start as the first.
-        """
-        step = np.clip(step, 0, self.n_batches - 1)
-        number = np.searchsorted(self.ends, step, side="right")
-        before = np.where(number > 0, self.ends[number - 1], 0)
-        return step - before, Place(self.ends[number] - before, number, before, self.ends[0])
+__all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule"]
 
 
 class Schedule:
@@ -153,6 +32,10 @@ class Schedule:
     def height(self, i, cycle: Place):
         """Where batch `i` of `cycle` lies between the lowest rate (0) and the peak (1)."""
         raise NotImplementedError
+
+    def corners(self, cycle: Place):
+        """The batches of `cycle` at which one straight line follows another in the same direction."""
+        return ()
 
     def at(self, step, cycles: Cycles) -> tuple[Any, Any]:
         """The share of the peak rate and the momentum (None if it is not cycled) at `step` of a whole fit.
@@ -186,10 +69,7 @@ class Schedule:
         """
         from . import plot
 
-        peaks = [check_number("lr", o, above=0) for o in np.atleast_1d(np.asarray(lr, dtype=object))]
-        if not peaks:
-            raise ValueError(f"lr should have at least 1 value, but given {lr!r}")
-        cycles = Cycles.share(check_number("n_iter", n_iter, least=1, integer=True), n_cycles, cycle_mult)
+        peaks, cycles = _peaks(lr), Cycles.of_batches(n_iter, n_cycles, cycle_mult)
         factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
         return plot.rates(
             [factors * peak for peak in peaks],
@@ -201,32 +81,18 @@ class Schedule:
 
     plot_lr = plot
 
+    def describe(self, lr=1.0, n_iter=100, n_cycles=1, cycle_mult=1) -> str:
+        """What `plot` draws, in plain words; the arguments are those of `plot`.
 
-class Steps:
-    """A schedule over the cycles of a fit, read one step at a time; a block of steps is evaluated as an array.
+        >>> CircularLR(20, 5).describe(lr=0.01, n_iter=300)
+        'starts at 0.0005 (0.01/20), rises for 60 batches (1/5 of the cycle) to 0.01, falls for 240 batches to 0.00054'
+        """
+        from .words import in_words
 
-    cycle_ends: of the block that was read last, the number of each cycle by the batches done when it ends.
-    """
-
-    def __init__(self, schedule: Schedule, cycles: Cycles):
-        self.schedule, self.cycles = schedule, cycles
-        self._block = range(0)
-
-    def at(self, step: int) -> tuple[float, float | None]:
-        """The share of the peak rate and the momentum (None if it is not cycled) at `step`."""
-        if step not in self._block:
-            self._evaluate(range(step, step + BLOCK))
-        i = step - self._block.start
-        return self._factors[i], self._momentums[i]
-
-    def _evaluate(self, block):
-        factors, momentums = self.schedule.at(np.array(block), self.cycles)
-        self._factors = factors.tolist()  # Python floats: numpy's make a checkpoint that a safe load refuses
-        self._momentums = [None] * len(block) if momentums is None else momentums.tolist()
-        ends = self.cycles.ends
-        first, last = np.searchsorted(ends, [block.start + 1, block.stop + 1])
-        self.cycle_ends = {int(ends[k]): k for k in range(first, last)}
-        self._block = block
+        peaks, cycles = _peaks(lr), Cycles.of_batches(n_iter, n_cycles, cycle_mult)
+        factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
+        corners = self.corners(cycles.place(0)[1])
+        return in_words(factors * peaks[-1], peaks, momentums, cycles.ends.tolist(), corners)
 
 
 @dataclass(frozen=True, repr=False)
@@ -268,14 +134,14 @@ class CircularLR(Schedule):
     cycle_gamma: float = 1
 
     def __post_init__(self):
-        _set(self, "div", least=1)
-        _set(self, "cut_div", least=1)
+        set_number(self, "div", least=1)
+        set_number(self, "cut_div", least=1)
         _set_momentum(self)
-        _check_bool("cosine", self.cosine)
+        check_bool("cosine", self.cosine)
         if self.div_final is not None:
-            _set(self, "div_final", least=1)
-        _set(self, "gamma", above=0, most=1)
-        _set(self, "cycle_gamma", above=0, most=1)
+            set_number(self, "div_final", least=1)
+        set_number(self, "gamma", above=0, most=1)
+        set_number(self, "cycle_gamma", above=0, most=1)
 
     def _triangle(self, i, cycle):
         """From 0 at the start of the cycle to 1 at the cut and back towards 0."""
@@ -317,8 +183,8 @@ class CircularLRBeta(Schedule):
     mom_b: float | None = None
 
     def __post_init__(self):
-        _set(self, "div", least=1)
-        _set(self, "pct", least=0, below=100)
+        set_number(self, "div", least=1)
+        set_number(self, "pct", least=0, below=100)
         _set_momentum(self)
 
     def _half(self, cycle):
@@ -327,6 +193,9 @@ class CircularLRBeta(Schedule):
     def height(self, i, cycle):
         half = self._half(cycle)
         return np.maximum(1 - np.abs(i - half) / np.maximum(half, 1), 0)
+
+    def corners(self, cycle):
+        return (int(2 * self._half(cycle)),)
 
     def factor(self, i, cycle):
         start = 2 * self._half(cycle)
@@ -350,7 +219,7 @@ class CosAnneal(Schedule):
     slow_start: bool = True
 
     def __post_init__(self):
-        _check_bool("slow_start", self.slow_start)
+        check_bool("slow_start", self.slow_start)
 
     def factor(self, i, cycle):
         nb, _, before, first = cycle
@@ -366,18 +235,16 @@ class Constant(Schedule):
         return np.ones_like(i, dtype=float)
 
 
-def _set(o, name, **ranges):
-    object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # the way into a frozen dataclass
-
-
-def _check_bool(name, value):
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} should be True or False, but given {value!r}")
+def _peaks(lr):
+    peaks = [check_number("lr", o, above=0) for o in np.atleast_1d(np.asarray(lr, dtype=object))]
+    if not peaks:
+        raise ValueError(f"lr should have at least 1 value, but given {lr!r}")
+    return peaks
 
 
 def _set_momentum(o):
     if (o.mom_a is None) != (o.mom_b is None):
         raise ValueError(f"mom_a and mom_b should be given both or neither, but given {o.mom_a!r} and {o.mom_b!r}")
     if o.mom_a is not None:
-        _set(o, "mom_a", least=0, below=1)
-        _set(o, "mom_b", least=0, below=1)
+        set_number(o, "mom_a", least=0, below=1)
+        set_number(o, "mom_b", least=0, below=1)
