@@ -4,7 +4,18 @@ In a notebook write `from fastai_clr.all import *` after fastai's own star impor
 schedules, which are pure numbers, and imports neither fastai nor torch.
 """
 
+from .preview import plot_schedules
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Place, Schedule
 
 __version__ = "0.1.0"
-__all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule", "__version__"]
+__all__ = [
+    "CircularLR",
+    "CircularLRBeta",
+    "Constant",
+    "CosAnneal",
+    "Cycles",
+    "Place",
+    "Schedule",
+    "__version__",
+    "plot_schedules",
+]

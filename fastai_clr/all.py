@@ -1,18 +1,12 @@
 """The star import for notebooks: `from fastai_clr.all import *`. It installs everything on fastai's Learner."""
 
-from . import learner as _learner  # noqa: F401  (importing it installs the patches)
+from . import learner, planned  # noqa: F401  (importing them installs the patches)
 from .callback import CLRCallback
+from .preview import plot_schedules
 from .record import Record
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Place, Schedule
 
 __all__ = [
-    "CLRCallback",
-    "CircularLR",
-    "CircularLRBeta",
-    "Constant",
-    "CosAnneal",
-    "Cycles",
-    "Place",
-    "Record",
-    "Schedule",
-]
+    "CLRCallback", "CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Record", "Schedule",
+    "plot_schedules",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from torch.optim import AdamW
 from . import fit07
 from .checks import check_number
 
-__all__ = ["as_callbacks", "as_metrics", "decouples_weight_decay", "optimizer_to_be", "per_group"]
+__all__ = ["as_callbacks", "as_metrics", "decouples_weight_decay", "lr_to_be", "optimizer_to_be", "per_group"]
 
 
 def as_callbacks(cbs):
@@ -35,7 +35,13 @@ def optimizer_to_be(learn, reset_opt):
         return learn.opt
     if isinstance(learn.opt_func, OptimWrapper):
         return learn.opt_func
-    return learn.opt_func(learn.splitter(learn.model), lr=learn.lr)
+    return learn.opt_func(learn.splitter(learn.model), lr=lr_to_be(learn, reset_opt))
+
+
+def lr_to_be(learn, reset_opt):
+    """The peak rate of a fit that is given none; an optimizer that the fit makes may bring one with it."""
+    brought = {} if learn.opt and not reset_opt else getattr(learn.opt_func, "keywords", {})
+    return brought.get("lr", learn.lr)
 
 
 def per_group(argument, n_groups, **ranges):

@@ -36,7 +36,7 @@ def fit_clr(
 
     >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
     """
-    _run(self, _checked_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch))
+    _run(self, checked_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch))
 
 
 class _Fit(NamedTuple):
@@ -52,7 +52,7 @@ class _Fit(NamedTuple):
     start_epoch: int
 
 
-def _checked_clr(
+def checked_clr(
     learn, n_epoch, lr=None, div=10, cut_div=10, n_cycles=1, moms=None, wd=None, cbs=None, reset_opt=False,
     start_epoch=0,
 ) -> _Fit:  # fmt: skip
@@ -68,7 +68,7 @@ def _checked_clr(
     )  # fmt: skip
 
 
-def _checked_07(learn, args, kwargs) -> _Fit:
+def checked_07(learn, args, kwargs) -> _Fit:
     """A 0.7-style call of `fit`, or the error that it deserves."""
     call = fit07.translate(args, kwargs)
     callback = CLRCallback(
@@ -167,6 +167,15 @@ def _plot_lr(self: Recorder, show_moms=True, show_text=True, ax=None):
     return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax)
 
 
+def check_native_names(names):
+    """Raise TypeError for an argument that fastai 2's own fit does not know."""
+    native = inspect.signature(native_fit).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in native.values())
+    for name in names:
+        if not open_ended and name not in native:
+            raise fit07.unknown_argument(name, native)
+
+
 class _NoFitYet:
     """`learn.sched` before the first fit: an empty record, whose plots say so."""
 
@@ -180,10 +189,8 @@ def _install():
     @wraps(native_fit)
     def fit(self, *args, **kwargs):
         if fit07.is_07_style(args, kwargs):
-            return _run(self, _checked_07(self, args, kwargs))
-        for name in kwargs:
-            if not open_ended and name not in native:
-                raise fit07.unknown_argument(name, native)
+            return _run(self, checked_07(self, args, kwargs))
+        check_native_names(kwargs)
         return _fit_2(self, *args, **kwargs)
 
     @wraps(native_export)
@@ -197,7 +204,6 @@ def _install():
 
     signature = inspect.signature(native_fit)
     native = signature.parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in native.values())
     fit.__signature__ = signature.replace(
         parameters=[p for p in native.values() if p.kind is not p.VAR_KEYWORD]
         + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=o) for name, o in fit07.ARGUMENTS.items()]

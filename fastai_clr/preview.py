@@ -47,6 +47,8 @@ def as_dict(schedules) -> dict:
     """The schedules under the names that people see; a list of them is named by what it holds."""
     if isinstance(schedules, (str, Schedule)):
         schedules = [schedules]
+    if not isinstance(schedules, (dict, list, tuple)):
+        raise TypeError(f"schedules should be a dict or a list of schedules, but given {schedules!r}")
     if not isinstance(schedules, dict):
         schedules = {o if isinstance(o, str) else repr(o): o for o in schedules}
     if not schedules:
@@ -80,7 +82,7 @@ def plot_schedules(schedules, lr=1.0, n_iter=100, n_cycles=1, cycle_mult=1, *, s
         else:
             functions = position_functions(name, schedule)
             curves[name] = tuple(
-                at_positions(functions[o], cycles.n_batches)[-1] if o in functions else None for o in ("lr", "mom")
+                at_positions(functions[o], cycles.n_batches)[:, -1] if o in functions else None for o in ("lr", "mom")
             )
     return plot.several(curves, cycles.ends[:-1], show_moms, ax)
 
@@ -97,5 +99,5 @@ def position_functions(name, schedule) -> dict:
 
 
 def at_positions(function, n_batches) -> np.ndarray:
-    """The values that `ParamScheduler` sets, batch for batch: one row, or one for each parameter group."""
-    return np.array([np.ravel(function(i / n_batches)) for i in range(n_batches)], dtype=float).T
+    """The values that `ParamScheduler` sets: batches x 1, or batches x parameter groups."""
+    return np.array([np.ravel(function(i / n_batches)) for i in range(n_batches)], dtype=float)
