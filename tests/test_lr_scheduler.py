@@ -1,0 +1,184 @@
+"""`CLRScheduler` in a loop of plain PyTorch, against the fastai path and through everything torch does to schedulers."""
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from conftest import DIGITS, OPTIMIZERS, PIXELS, Probe
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, RMSprop
+from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, LinearLR, SequentialLR
+
+from fastai_clr import CircularLR, CircularLRBeta, CosAnneal, Cycles
+from fastai_clr.lr_scheduler import CLRScheduler
+
+SCHEDULE = CircularLR(20, 5, 0.95, 0.85)
+
+
+def optimizer(opt_func=Adam, n_groups=2, **kwargs):
+    torch.manual_seed(0)
+    model = nn.Sequential(*[nn.Linear(64, 64) for _ in range(n_groups - 1)], nn.Linear(64, 10))
+    groups = [{"params": layer.parameters(), "lr": 1e-2 / 10**k} for k, layer in enumerate(model)]
+    opt = opt_func(groups, lr=1e-2, **kwargs)
+    opt.model = model
+    return opt
+
+
+def momentum_of(group):
+    return group["betas"][0] if "betas" in group else group["momentum"]
+
+
+def train(opt, scheduler, n):
+    """Real batches of digits; what the optimizer held in each."""
+    held = []
+    for i in range(n):
+        opt.zero_grad()
+        nn.functional.cross_entropy(opt.model(PIXELS[i * 8 : i * 8 + 8]), DIGITS[i * 8 : i * 8 + 8]).backward()
+        held.append([(group["lr"], momentum_of(group)) for group in opt.param_groups])
+        opt.step()
+        scheduler.step()
+    return np.array(held)
+
+
+@pytest.mark.parametrize("opt_func", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    "schedule, cycles",
+    [
+        (SCHEDULE, dict(n_cycles=1, cycle_len=3)),
+        (CircularLRBeta(10, 10, 0.95, 0.85), dict(n_cycles=2, cycle_len=1, cycle_mult=2)),
+        (CosAnneal(), dict(n_cycles=3, cycle_len=0.9)),
+        (CircularLR(4, 2, 0.9, 0.8, cycle_gamma=0.5, gamma=0.99), dict(n_cycles=3, cycle_len=1)),
+    ],
+)
+def test_the_same_values_as_in_fastai_batch_for_batch(learner, opt_func, schedule, cycles):
+    from fastai_clr.all import CLRCallback
+
+    learn, probe = learner(n_batches=20, n_groups=2, opt_func=opt_func), Probe()
+    learn.fit(3, np.array([1e-2, 1e-3]), cbs=[CLRCallback(schedule, **cycles), probe])
+    opt = optimizer(partial(SGD, momentum=0.9) if "SGD" in str(opt_func) else AdamW)
+    fit = Cycles(**cycles, n_iter=20)
+    held = train(opt, CLRScheduler(opt, schedule, fit), fit.n_batches)
+    np.testing.assert_array_equal(held[:, :, 0], probe.probed_lrs)
+    if schedule.mom_a is not None:
+        np.testing.assert_array_equal(held[:, :, 1], probe.probed_moms)
+
+
+def test_cycles_share_the_batches():
+    opt = optimizer()
+    held = train(opt, CLRScheduler(opt, SCHEDULE, 30, 2, 2), 30)
+    np.testing.assert_array_equal(held[:, 0, 0], SCHEDULE.at(np.arange(30), Cycles.share(30, 2, 2))[0] * 1e-2)
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
+@pytest.mark.parametrize("opt_func", [Adam, partial(SGD, momentum=0.9)])
+def test_a_safe_load_resumes_in_the_middle_of_a_cycle(opt_func, order):
+    opt = optimizer(opt_func)
+    scheduler = CLRScheduler(opt, SCHEDULE, 30)
+    train(opt, scheduler, 13)
+    file = io.BytesIO()
+    torch.save([scheduler.state_dict(), opt.state_dict(), opt.model.state_dict()], file)
+    rest = train(opt, scheduler, 17)
+    file.seek(0)
+    scheduler_state, opt_state, model_state = torch.load(file, weights_only=True)
+    resumed = optimizer(opt_func)
+    again = CLRScheduler(resumed, SCHEDULE, 30)
+    resumed.model.load_state_dict(model_state)
+    loads = [lambda: resumed.load_state_dict(opt_state), lambda: again.load_state_dict(scheduler_state)]
+    for load in loads if order == "optimizer first" else loads[::-1]:
+        load()
+    assert again.get_last_lr() == [group["lr"] for group in resumed.param_groups]
+    np.testing.assert_array_equal(train(resumed, again, 17), rest)
+    for a, b in zip(opt.model.parameters(), resumed.model.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_a_scheduler_alone_brings_rate_and_momentum_back():
+    opt = optimizer()
+    scheduler = CLRScheduler(opt, SCHEDULE, 30)
+    train(opt, scheduler, 13)
+    fresh = optimizer()
+    CLRScheduler(fresh, SCHEDULE, 30).load_state_dict(scheduler.state_dict())
+    assert [(g["lr"], g["betas"]) for g in fresh.param_groups] == [(g["lr"], g["betas"]) for g in opt.param_groups]
+
+
+def test_past_the_end_it_keeps_the_last_rate():
+    opt = optimizer()
+    held = train(opt, CLRScheduler(opt, SCHEDULE, 30), 80)
+    assert (held[29:] == held[29]).all() and held[29, 0, 0] < held[28, 0, 0]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["copy", "pickle"])
+def test_a_copy_goes_on_as_the_original_does(again):
+    opt = optimizer()
+    scheduler = CLRScheduler(opt, SCHEDULE, 30)
+    train(opt, scheduler, 7)
+    other = again(scheduler)
+    other.optimizer.model = copy.deepcopy(opt.model)
+    assert other.optimizer is not opt and other.state_dict() == scheduler.state_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch does not see the step of a copied optimizer
+        np.testing.assert_array_equal(train(other.optimizer, other, 23), train(opt, scheduler, 23))
+
+
+def test_after_a_warm_up_in_a_sequence():
+    opt = optimizer()
+    warm_up, ours = LinearLR(opt, 0.1, total_iters=5), CLRScheduler(opt, SCHEDULE, 30)
+    held = train(opt, SequentialLR(opt, [warm_up, ours], milestones=[5]), 40)
+    plain = optimizer()
+    np.testing.assert_array_equal(held[5:35], train(plain, CLRScheduler(plain, SCHEDULE, 30), 30))
+    np.testing.assert_allclose(held[:5, 0, 0], [0.001, 0.0028, 0.0046, 0.0064, 0.0082])
+
+
+def test_before_another_one_in_a_sequence():
+    opt = optimizer()
+    ours, constant = CLRScheduler(opt, SCHEDULE, 30), ConstantLR(opt, 0.5, 100)
+    held = train(opt, SequentialLR(opt, [ours, constant], milestones=[30]), 40)
+    np.testing.assert_array_equal(held[:30, 0, 0], SCHEDULE.at(np.arange(30), Cycles(1, 30))[0] * 1e-2)
+    np.testing.assert_array_equal(held[30:, 0, 0], 0.5e-2)
+
+
+def test_chained_with_a_constant_one():
+    opt = optimizer()
+    held = train(opt, ChainedScheduler([CLRScheduler(opt, SCHEDULE, 30), ConstantLR(opt, 1, 1)]), 30)
+    np.testing.assert_array_equal(held[:, 0, 0], SCHEDULE.at(np.arange(30), Cycles(1, 30))[0] * 1e-2)
+
+
+def test_momentum_is_left_alone_where_the_schedule_does_not_cycle_it():
+    opt = optimizer(betas=(0.8, 0.99))
+    assert (train(opt, CLRScheduler(opt, CircularLR(20, 5), 30), 30)[:, :, 1] == 0.8).all()
+
+
+@pytest.mark.parametrize(
+    "opt_func, arguments, error, match",
+    [
+        (Adam, ("one_cycle", 30), TypeError, "schedule should be a schedule such as CircularLR"),
+        (Adam, (SCHEDULE, 0), ValueError, "n_iter should be at least 1, but given 0"),
+        (Adam, (SCHEDULE, 30.5), TypeError, "n_iter should be an integer"),
+        (Adam, (SCHEDULE, 30, 31), ValueError, "n_cycles should be at most the number of batches"),
+        (SGD, (SCHEDULE, 30), ValueError, "has none to cycle"),
+        (partial(RMSprop, momentum=0), (SCHEDULE, 30), ValueError, "has none to cycle"),
+    ],
+)
+def test_bad_arguments(opt_func, arguments, error, match):
+    opt = optimizer(opt_func)
+    before = [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups]
+    with pytest.raises(error, match=match):
+        CLRScheduler(opt, *arguments)
+    assert [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups] == before
+
+
+def test_what_is_no_optimizer_is_refused():
+    with pytest.raises(TypeError, match="is not an Optimizer"):
+        CLRScheduler(nn.Linear(1, 1), SCHEDULE, 30)
+
+
+def test_it_imports_no_fastai():
+    code = "import sys, fastai_clr.lr_scheduler; print([m for m in ('fastai', 'matplotlib.pyplot') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
