@@ -63,7 +63,7 @@ class CLRScheduler(LRScheduler):
         return {name: getattr(self, name) for name in _STATE}
 
     def load_state_dict(self, state_dict):
-        """Go on from there; the optimizer gets rate and momentum of that batch, whichever of the two is loaded first."""
+        """Go on from there; the optimizer gets rate and momentum of that batch, whichever is loaded first."""
         self.__dict__.update({name: state_dict[name] for name in _STATE})
         for group, lr in zip(self.optimizer.param_groups, self.get_lr()):
             group["lr"] = lr

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["curve", "rates", "several"]
+__all__ = ["comparison", "curve", "rates", "several"]
 
 BATCHES = "iteration (batches)"
 MANY_CYCLES = 40  # more cycle ends than this hide the curve they should explain
@@ -68,6 +68,41 @@ def several(curves, cycle_ends=(), show_moms=True, ax=None):
     else:
         ax.legend(fontsize="small")
     return ax
+
+
+def comparison(curves, score, target=None, axes=None):
+    """Rates, training losses and scores of several schedules side by side, one colour each; returns the three axes.
+
+    curves: by name, the rates (one a batch), the losses (runs x batches) and the scores (runs x epochs); of several
+    runs the mean is drawn, and a band of one standard deviation around it.
+    score: what the scores are. target: a value of it to be marked. axes: three axes; None makes a figure.
+    """
+    own_figure = axes is None
+    if own_figure:
+        import matplotlib.pyplot as plt
+
+        axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
+    for name, (lrs, losses, scores) in curves.items():
+        (line,) = axes[0].plot(np.arange(1, len(lrs) + 1), lrs, label=name, marker=_marker(lrs))
+        for ax, runs in zip(axes[1:], (losses, scores)):
+            mean, x = runs.mean(0), np.arange(1, runs.shape[1] + 1)
+            ax.plot(x, mean, color=line.get_color(), label=name, marker=_marker(mean))
+            if len(runs) > 1:
+                sd = runs.std(0, ddof=1)
+                ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
+    if target is not None:
+        axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
+    axes[0].set(xlabel=BATCHES, ylabel="learning rate")
+    axes[0].set_ylim(bottom=0)
+    axes[1].set(xlabel=BATCHES, ylabel="training loss (smoothed)")
+    axes[2].set(xlabel="epoch", ylabel=score)
+    axes[2].xaxis.get_major_locator().set_params(integer=True)
+    if own_figure:
+        lines, names = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(lines, names, loc="outside lower center", ncols=min(len(curves), 4), fontsize="small")
+    else:
+        axes[0].legend(fontsize="small")
+    return axes
 
 
 def curve(x, y, xlabel, ylabel, log=False, ax=None):

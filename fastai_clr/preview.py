@@ -43,8 +43,11 @@ def by_name(name: str) -> Schedule:
     raise ValueError(f"a schedule by name should be {usual}, 'clr(32,5)' or 'clr_beta(10,10)', but given {name!r}")
 
 
-def as_dict(schedules) -> dict:
-    """The schedules under the names that people see; a list of them is named by what it holds."""
+def as_dict(schedules, resolve=True) -> dict:
+    """The schedules under the names that people see; a list of them is named by what it holds.
+
+    resolve: put the schedule in the place of its name.
+    """
     if isinstance(schedules, (str, Schedule)):
         schedules = [schedules]
     if not isinstance(schedules, (dict, list, tuple)):
@@ -53,7 +56,7 @@ def as_dict(schedules) -> dict:
         schedules = {o if isinstance(o, str) else repr(o): o for o in schedules}
     if not schedules:
         raise ValueError(f"schedules should hold at least 1 schedule, but given {schedules!r}")
-    return {str(name): by_name(o) if isinstance(o, str) else o for name, o in schedules.items()}
+    return {str(name): by_name(o) if resolve and isinstance(o, str) else o for name, o in schedules.items()}
 
 
 def plot_schedules(schedules, lr=1.0, n_iter=100, n_cycles=1, cycle_mult=1, *, show_moms=True, ax=None):

@@ -180,5 +180,7 @@ def test_what_is_no_optimizer_is_refused():
 
 
 def test_it_imports_no_fastai():
-    code = "import sys, fastai_clr.lr_scheduler; print([m for m in ('fastai', 'matplotlib.pyplot') if m in sys.modules])"
+    code = (
+        "import sys, fastai_clr.lr_scheduler; print([m for m in ('fastai', 'matplotlib.pyplot') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

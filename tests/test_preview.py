@@ -117,10 +117,14 @@ def test_our_schedules_and_fastais_on_one_axis(tmp_path):
 
 
 def test_momentum_is_drawn_beside_in_the_same_colour():
-    ax = plot_schedules({"a": "constant", "b": CircularLR(20, 5, 0.95, 0.85), "c": {"lr": SchedCos(1, 0), "mom": SchedCos(0.9, 0.8)}})
+    ax = plot_schedules(
+        {"a": "constant", "b": CircularLR(20, 5, 0.95, 0.85), "c": {"lr": SchedCos(1, 0), "mom": SchedCos(0.9, 0.8)}}
+    )
     rates, moms = ax.figure.axes
     assert [line.get_color() for line in moms.lines[:2]] == [rates.lines[k].get_color() for k in (1, 2)]
-    np.testing.assert_array_equal(moms.lines[0].get_ydata(), CircularLR(20, 5, 0.95, 0.85).at(np.arange(100), Cycles(1, 100))[1])
+    np.testing.assert_array_equal(
+        moms.lines[0].get_ydata(), CircularLR(20, 5, 0.95, 0.85).at(np.arange(100), Cycles(1, 100))[1]
+    )
     assert len(plot_schedules(["one_cycle"], show_moms=False).figure.axes) == 1
     assert len(plot_schedules(["clr(32,5)"]).figure.axes) == 1
 

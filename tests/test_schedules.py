@@ -217,7 +217,17 @@ def test_a_schedule_draws_itself_before_any_training():
     assert len(CircularLR(20, 5, 0.95, 0.85).plot(show_moms=False).figure.axes) == 1
 
 
-@pytest.mark.parametrize("module", ["fastai_clr", "fastai_clr.schedules", "fastai_clr.plot", "fastai_clr.record", "fastai_clr.preview", "fastai_clr.words"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "fastai_clr",
+        "fastai_clr.schedules",
+        "fastai_clr.plot",
+        "fastai_clr.record",
+        "fastai_clr.preview",
+        "fastai_clr.words",
+    ],
+)
 def test_the_schedules_need_neither_fastai_nor_torch(module):
     code = f"import sys, {module}; print([m for m in ('fastai', 'torch', 'matplotlib.pyplot') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
