@@ -13,6 +13,7 @@ __all__ = ["as_callbacks", "as_metrics", "decouples_weight_decay", "lr_to_be", "
 
 
 def as_callbacks(cbs):
+    """The callbacks, those given as a class made; TypeError for what is none of fastai 2's."""
     for cb in cbs:
         if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
             raise TypeError(
@@ -23,6 +24,7 @@ def as_callbacks(cbs):
 
 
 def as_metrics(metrics):
+    """The metrics as fastai keeps them; TypeError for what is none."""
     for metric in fit07.as_list(metrics):
         if not isinstance(metric, Metric) and not callable(metric):
             raise TypeError(f"metrics should be functions or fastai metrics, but given {metric!r}")
@@ -63,6 +65,7 @@ def per_group(argument, n_groups, **ranges):
 
 
 def decouples_weight_decay(opt):
+    """Whether the optimizer takes weight decay off the weights instead of adding it to the gradient."""
     if isinstance(opt, OptimWrapper):
         return isinstance(opt.opt, AdamW) or all(g.get("decoupled_weight_decay") for g in opt.opt.param_groups)
     return any(getattr(cb, "func", cb) is weight_decay for cb in opt.cbs)

@@ -11,6 +11,7 @@ from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 from fastcore.imports import noop
 from torch import nn
+from torch.utils.data import Sampler
 
 __all__ = ["Aside", "aside"]
 
@@ -112,7 +113,11 @@ def _keep_random_state(learn, afterwards):
 
 
 def _generators(learn):
-    """Those of torch's own data loaders that have one."""
-    owners = [o for loader in learn.dls.loaders for o in (loader, getattr(loader, "sampler", None))]
-    generators = {id(g): g for g in (getattr(o, "generator", None) for o in owners) if isinstance(g, torch.Generator)}
+    """Those of torch's own data loaders that have one, perhaps in a sampler inside their sampler."""
+    generators, owners = {}, list(learn.dls.loaders)
+    for owner in owners:
+        generator = getattr(owner, "generator", None)
+        if isinstance(generator, torch.Generator):
+            generators[id(generator)] = generator
+        owners += [o for o in vars(owner).values() if isinstance(o, Sampler)]
     return list(generators.values())

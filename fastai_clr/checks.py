@@ -33,9 +33,11 @@ def _is_finite(number):
 
 
 def set_number(o, name, **ranges):
+    """Replace the field `name` of a frozen dataclass by its checked value."""
     object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # the way into a frozen dataclass
 
 
 def check_bool(name, value):
+    """Raise TypeError for what is not True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} should be True or False, but given {value!r}")

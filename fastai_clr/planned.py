@@ -30,7 +30,7 @@ def plot_schedule(self: Learner, *args, show_moms=True, show_text=True, ax=None,
     Each batch of the Learner's own data loader gets a point, each of its parameter groups a line: the picture that
     `learn.sched.plot_lr()` gives after the call. Returns the axes of the rate; raises what the call would raise.
 
-    >>> learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
+    >>> ax = learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
     """
     return planned(self, args, kwargs).plot_lr(show_moms=show_moms, show_text=show_text, ax=ax)
 

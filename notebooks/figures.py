@@ -1,10 +1,10 @@
-"""The annotated schedule of the README: `python notebooks/figures.py` draws notebooks/images/use_clr.png anew."""
+"""The schedules in the README's pictures: `python notebooks/figures.py` draws them anew in notebooks/images/."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from fastai_clr import CircularLR
+from fastai_clr import CircularLR, plot_schedules
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -30,6 +30,12 @@ def annotated_schedule():
     return figure
 
 
+def side_by_side():
+    """The schedules that people choose from, over 300 batches with the same peak."""
+    return plot_schedules(["clr(32,5)", "clr_beta(10,10)", "one_cycle", "cosine"], lr=1e-2, n_iter=300).figure
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     annotated_schedule().savefig(IMAGES / "use_clr.png", dpi=120)
+    side_by_side().savefig(IMAGES / "schedules.png", dpi=100)

@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import OPTIMIZERS, Probe, state_of
+from conftest import DIGITS, OPTIMIZERS, PIXELS, Probe, state_of
 from fastai.callback.core import Callback
 from fastai.callback.progress import CSVLogger, ProgressCallback
 from fastai.callback.schedule import SchedCos
 from fastai.callback.tracker import SaveModelCallback
+from fastai.data.core import DataLoaders
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 from scipy.stats import ttest_rel
 from torch import nn
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from fastai_clr.all import CircularLR, CLRCallback, Comparison
 from fastai_clr.aside import aside
@@ -119,6 +121,18 @@ def test_what_the_fit_after_it_trains_does_not_depend_on_it(learner):
         learn.fit(1e-2, 1, cycle_len=2, use_clr=(32, 5))
         weights.append(state_of(learn)["weights"])
     assert weights[0] == weights[1]
+
+
+def test_generators_of_torchs_own_loaders_are_seeded_and_put_back(learner):
+    learn, generator = learner(metrics=[accuracy]), torch.Generator().manual_seed(7)
+    data = TensorDataset(PIXELS[:80], DIGITS[:80])
+    sampler = BatchSampler(RandomSampler(data, generator=generator), 4, drop_last=True)
+    learn.dls = DataLoaders(DataLoader(data, sampler=sampler, batch_size=None), DataLoader(data, 16))
+    before, seen = generator.get_state(), First()
+    learn.compare_schedules(1, 1e-2, TWO, seeds=2, cbs=seen)
+    batches = np.reshape(seen.batches, (4, 20))
+    assert (batches[0] == batches[1]).all() and (batches[0] != batches[2]).any()
+    assert torch.equal(generator.get_state(), before)
 
 
 def test_each_seed_gives_every_schedule_the_same_start(learn):

@@ -46,6 +46,13 @@ def test_code_of_the_readme(code, learn):
     exec(code, names(learn))
 
 
+def test_examples_of_the_readme_give_what_it_shows(learn):
+    examples = doctest.DocTestParser().get_examples("".join(re.findall(r"```pycon\n(.*?)```", README, re.S)))
+    assert len(examples) > 5
+    test = doctest.DocTest(examples, names(learn), "README.md", "README.md", 0, README)
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -64,7 +71,7 @@ def test_lines_of_the_readmes_table(line, tmp_path):
 
 
 def test_the_error_of_the_readme(learn):
-    call, message = re.search(r"```text\n(.*?)\n(.*?)```", README, re.S).groups()
+    call, message = re.search(r"```text\n(learn\.fit.*?)\n(.*?)```", README, re.S).groups()
     with pytest.raises(TypeError) as error:
         eval(call, names(learn))
     assert " ".join(message.split()) == f"TypeError: {error.value}"

@@ -9,7 +9,7 @@ import pytest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 NAME = "understanding_use_clr"
-N_FIGURES = 14
+N_FIGURES = 15
 
 
 def load_run():
@@ -58,11 +58,10 @@ def test_every_cell_ran_and_left_figures_and_text_alone(nb):
 
 
 def test_numbers_read_off_the_curves(nb):
-    for cut_div, rising in [(5, 60), (10, 30)]:
+    for cut_div, rising, falling, end in [(5, 60, 240, 0.00054), (10, 30, 270, 0.000535)]:
         assert (
-            f"CircularLR(div=20, cut_div={cut_div}), 300 batches, lr = 0.01\n"
-            "  starts at 0.0005, that is lr/20\n"
-            f"  rises for {rising} batches, that is 1/{cut_div} of the cycle, to 0.01\n" in text(nb)
+            f"starts at 0.0005 (0.01/20), rises for {rising} batches (1/{cut_div} of the cycle) to 0.01, "
+            f"falls for {falling} batches to {end}\n" in text(nb)
         )
     assert "last phase  batches 271 to 300: rate lr/10 to lr/" in text(nb)
 
@@ -92,3 +91,15 @@ def test_a_new_run_measures_what_the_committed_one_did(committed, executed):
         re.search(r"At a peak of 0.01 the triangle reaches ([\d.]+) %", text(o))[1] for o in (committed, executed)
     ]
     assert float(triangles[0]) == pytest.approx(float(triangles[1]), abs=0.5)
+
+
+def test_the_comparison_says_what_is_larger_than_noise(committed, executed):
+    said = [re.search(r"^Final accuracy against clr\(10,10\).*$", text(o), re.M)[0] for o in (committed, executed)]
+    for words in said:
+        assert all(f"{name} " in words for name in ("clr(10,5)", "cosine", "one_cycle", "constant"))
+        assert "5 seeds" in words and "Noise is what a paired t-test" in words
+
+
+def test_the_readme_quotes_the_comparison(committed):
+    readme = " ".join((NOTEBOOKS.parent / "README.md").read_text().split())
+    assert re.search(r"^Final accuracy against clr\(10,10\).*$", text(committed), re.M)[0] in readme
