@@ -10,7 +10,7 @@ from .checks import check_number, set_number
 
 __all__ = ["Cycles", "Place", "Steps"]
 
-BLOCK = 1024  # steps evaluated at a time: an array costs little more than a number
+BLOCK = 1024  # steps evaluated at a time: all of them cost as much as 3 evaluated one by one
 
 
 class Place(NamedTuple):
@@ -114,25 +114,29 @@ class Cycles:
 class Steps:
     """A schedule over the cycles of a fit, read one step at a time; a block of steps is evaluated as an array.
 
-    cycle_ends: of the block that was read last, the number of each cycle by the batches done when it ends.
+    factor: the share of the peak rate that was read last, 1 before the first.
+    cycle_ends: of the block that was read last and of the next one, for its first batches may be skipped unread, the
+    number of each cycle by the batches done when it ends.
     """
 
     def __init__(self, schedule, cycles: Cycles):
         self.schedule, self.cycles = schedule, cycles
-        self._block = range(0)
+        self.factor = 1.0
+        self._evaluate(range(BLOCK))
 
     def at(self, step: int) -> tuple[float, float | None]:
         """The share of the peak rate and the momentum (None if it is not cycled) at `step`."""
         if step not in self._block:
             self._evaluate(range(step, step + BLOCK))
         i = step - self._block.start
-        return self._factors[i], self._momentums[i]
+        self.factor = self._factors[i]
+        return self.factor, self._momentums[i]
 
     def _evaluate(self, block):
         factors, momentums = self.schedule.at(np.array(block), self.cycles)
         self._factors = factors.tolist()  # Python floats: numpy's make a checkpoint that a safe load refuses
         self._momentums = [None] * len(block) if momentums is None else momentums.tolist()
         ends = self.cycles.ends
-        first, last = np.searchsorted(ends, [block.start + 1, block.stop + 1])
+        first, last = np.searchsorted(ends, [block.start + 1, block.stop + BLOCK + 1])
         self.cycle_ends = {int(ends[k]): k for k in range(first, last)}
         self._block = block

@@ -42,9 +42,13 @@ class Record:
     Plain data: it holds no reference to the learner. Source: 0.7.0's `learn.sched`.
     """
 
-    def __init__(self, schedule: Schedule | None = None, n_groups: int = 1):
+    # The rates of group k are `_base` times `_scales[k]`, or where that is not exact its column in `_own`: 24 bytes a
+    # batch for rate, momentum and loss, and 8 for each group that did not follow the last one. That is never in `_own`.
+
+    def __init__(self, schedule: Schedule | None = None, n_groups: int = 1, peaks=None):
         self.schedule = schedule
-        self.group_lrs = [array("d") for _ in range(n_groups)]
+        self._peaks = [1.0] * n_groups if peaks is None else list(peaks)
+        self._base, self._scales, self._own, self._apart = array("d"), self._peaks, {}, False
         self.momentums, self.losses = array("d"), array("d")
         self.cycle_ends: list[int] = []
         self.val_losses: list[float] = []
@@ -54,21 +58,61 @@ class Record:
     def of_recorder(cls, recorder, momentums=()) -> "Record":
         """The record of a fit that had no schedule of ours, from what fastai's `Recorder` kept of it."""
         record = cls()
-        record.group_lrs = [array("d", map(float, recorder.lrs))]
+        record._set_columns([array("d", map(float, recorder.lrs))])
         record.losses = array("d", map(float, recorder.losses))
         record.momentums = array("d", map(float, momentums))
         for values in recorder.values:
             record.add_epoch(recorder.metric_names, values)
         return record
 
-    def add_batch(self, lrs, momentum, loss):
-        """One batch: the rate of each parameter group, and momentum and loss where there are any (else None)."""
-        for column, lr in zip(self.group_lrs, lrs):
-            column.append(lr)
+    def add_batch(self, lrs, momentum, loss, share=None):
+        """One batch: the rate of each parameter group, and momentum and loss where there are any (else None).
+
+        lrs: None if the rate of each group was exactly `share` times its peak.
+        """
+        if self._apart or lrs is not None:
+            share = self._add_apart(lrs, share)
+        self._base.append(share)
         if momentum is not None:
             self.momentums.append(momentum)
         if loss is not None:
             self.losses.append(loss)
+
+    def _add_apart(self, lrs, share):
+        """What to add to `_base`, from the first batch on in which a group did not have its share of the peak."""
+        self._apart = True
+        if lrs is None:
+            lrs = [share * peak for peak in self._peaks]
+        if share is None or share * self._scales[-1] != lrs[-1]:  # then the last group's own rates are the base
+            if self._scales[-1] != 1:
+                self._set_columns(self.group_lrs)
+            share = lrs[-1]
+        for k, (scale, lr) in enumerate(zip(self._scales, lrs)):
+            if k not in self._own and share * scale != lr:
+                self._own[k] = self._column(k)
+            if k in self._own:
+                self._own[k].append(lr)
+        return share
+
+    def _set_columns(self, columns):
+        """Hold the rates as the last group's, and those of each group that differs from it."""
+        self._base, self._scales = columns[-1], [1.0] * len(columns)
+        self._own = {k: o for k, o in enumerate(columns) if o != columns[-1]}
+
+    def _column(self, k):
+        """The rates of group `k`, bit for bit: numpy multiplies floats as Python does."""
+        return self._own[k] if k in self._own else array("d", np.multiply(self._base, self._scales[k]).tobytes())
+
+    def trim(self):
+        """Give back the room to grow that an array keeps, up to a sixteenth of it."""
+        self._base, self.momentums, self.losses = self._base[:], self.momentums[:], self.losses[:]
+        self._own = {k: o[:] for k, o in self._own.items()}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if columns := self.__dict__.pop("group_lrs", None):  # a file of release 0.1.0: a column for each group
+            self._peaks, self._apart = [1.0] * len(columns), True
+            self._set_columns(columns)
 
     def add_epoch(self, names, values):
         """One epoch, as fastai's `Recorder` keeps it: `values` go with the `names` between 'epoch' and 'time'."""
@@ -84,7 +128,11 @@ class Record:
 
     @property
     def lrs(self) -> array:
-        return self.group_lrs[-1]
+        return self._column(len(self._scales) - 1)
+
+    @property
+    def group_lrs(self) -> list[array]:
+        return [self._column(k) for k in range(len(self._scales))]
 
     @property
     def all_lrs(self) -> np.ndarray:
@@ -92,10 +140,10 @@ class Record:
 
     @property
     def iterations(self) -> range:
-        return range(1, len(self.lrs) + 1)
+        return range(1, len(self._base) + 1)
 
     def __repr__(self):
-        return f"Record({self.schedule!r}: {len(self.lrs)} batches, {len(self.val_losses)} epochs validated)"
+        return f"Record({self.schedule!r}: {len(self._base)} batches, {len(self.val_losses)} epochs validated)"
 
     def __getattr__(self, name):
         why = _GONE.get(name, f"it has {', '.join(o for o in dir(self) if o[0] != '_')}")
@@ -110,7 +158,7 @@ class Record:
 
         Raises ValueError where nothing was recorded yet.
         """
-        self._check_recorded(self.lrs)
+        self._check_recorded(self.iterations)
         moms = self.momentums if show_moms and self.momentums and min(self.momentums) < max(self.momentums) else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
         return plot.rates(self.group_lrs, moms, self.cycle_ends, title, ax)
@@ -141,7 +189,7 @@ class Record:
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
 
     def _part(self, n_skip, n_skip_end):
-        self._check_recorded(self.lrs)
+        self._check_recorded(self.iterations)
         if not self.losses:
             raise ValueError("learn.sched has nothing to plot, no losses: the Learner had no Recorder")
         first = check_number("n_skip", n_skip, least=0, integer=True)

@@ -2,16 +2,17 @@ import copy
 import csv
 import pickle
 import re
+import sys
 from array import array
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import DATA
-from fastai.callback.core import Callback
+from conftest import DATA, Probe
+from fastai.callback.core import Callback, CancelBatchException
 from fastai.metrics import accuracy, error_rate
 
-from fastai_clr.all import CircularLR, Record
+from fastai_clr.all import CircularLR, Cycles, Record
 
 SCHED_CALLS = [row[1] for row in csv.reader((DATA / "sched_calls_2018.tsv").open(), delimiter="\t")][1:]
 
@@ -183,11 +184,123 @@ def test_it_copies_and_pickles_and_knows_no_learner(trained):
     for twin in (copy.deepcopy(trained.sched), pickle.loads(pickle.dumps(trained.sched))):
         assert twin.__dict__ == trained.sched.__dict__
     kinds = {type(o) for o in trained.sched.__dict__.values()}
-    assert kinds == {CircularLR, list, array}
+    assert kinds == {CircularLR, list, dict, bool, array}
     assert not re.search(b"fastai\\.|torch", pickle.dumps(trained.sched))
+
+
+def fit_with_changes(learner, change, rates=(1e-4, 1e-3, 1e-2), n_batches=10):
+    """The probed and the recorded rates of a fit in which another callback says `change(hypers)` in batches 4 to 6."""
+
+    class Change(Callback):
+        order, run_valid = 60, False
+
+        def before_batch(self):
+            if 4 <= self.learn.iter <= 6:
+                change(self.learn.opt.hypers)
+
+    learn, probe = learner(n_batches, len(rates)), Probe()
+    learn.fit(list(rates), 1, cycle_len=1, use_clr=(32, 5, 0.95, 0.85), cbs=[Change(), probe])
+    return probe.probed_lrs, learn.sched
+
+
+def thirds(*groups):
+    def change(hypers):
+        for k in groups:
+            hypers[k]["lr"] /= 3
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change, rates, n_columns",
+    [
+        (lambda hypers: None, (1e-4, 1e-3, 1e-2), 1),
+        (lambda hypers: None, (1e-3, 1.1e-3, 1e-2) * 30, 1),
+        (thirds(0), (1e-4, 1e-3, 1e-2), 2),
+        (thirds(0, 1), (1e-4, 1e-3, 1e-2), 3),
+        (thirds(2), (1e-4, 1e-3, 1e-2), 3),
+        (thirds(2), (1e-3, 1e-2, 1e-2), 3),
+        (thirds(0, 1, 2), (1e-2, 1e-2, 1e-2), 1),
+        (thirds(1), (0.1, 0.2, 1.0), 2),
+        (thirds(2), (0.1, 0.2, 1.0), 3),
+        (thirds(0), (1e-2,), 1),
+    ],
+)
+def test_the_rates_are_what_the_optimizer_held_bit_for_bit_in_no_more_columns_than_it_takes(
+    learner, change, rates, n_columns
+):
+    held, sched = fit_with_changes(learner, change, rates)
+    np.testing.assert_array_equal(sched.all_lrs, held)
+    np.testing.assert_array_equal(sched.lrs, [o[-1] for o in held])
+    columns = [o for o in [*sched.__dict__.values(), *sched._own.values()] if isinstance(o, array) and len(o)]
+    assert len(columns) == n_columns + 2  # momentum and loss
+    twin = pickle.loads(pickle.dumps(sched))
+    np.testing.assert_array_equal(twin.all_lrs, held)
+
+
+def test_24_bytes_a_batch_whatever_the_number_of_groups():
+    for n_groups in (1, 100):
+        record = Record(peaks=np.geomspace(1e-4, 1e-2, n_groups).tolist())
+        for i in range(10_000):
+            record.add_batch(None, 0.9, 1.0, i / 10_000)
+        record.trim()
+        columns = [o for o in record.__dict__.values() if isinstance(o, array)]
+        assert sum(map(sys.getsizeof, columns)) <= 24 * 10_000 + 1000 and not record._own
+        assert len(pickle.dumps(record)) <= 24 * 10_000 + 3000
+        np.testing.assert_array_equal(record.all_lrs[5000], 0.5 * np.array(record._peaks))
+
+
+def test_a_finished_fit_holds_no_room_to_grow(learner):
+    learn = learner(100)
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    columns = [o for o in learn.sched.__dict__.values() if isinstance(o, array)]
+    assert [sys.getsizeof(o) for o in columns] == [sys.getsizeof(o[:]) for o in columns]
+
+
+def test_batches_that_are_skipped_before_the_schedule_keep_the_rates_of_the_last_one(learner):
+    class Skip(Callback):
+        order, run_valid = 0, False
+
+        def before_batch(self):
+            if self.learn.iter in (0, 5):
+                raise CancelBatchException
+
+    learn = learner(10, 2)
+    learn.fit([1e-3, 1e-2], 1, cycle_len=1, use_clr=(10, 5), cbs=Skip())
+    factors = CircularLR(10, 5).at(np.arange(10), Cycles(1, 10))[0]
+    factors[[0, 5]] = 1, factors[4]
+    np.testing.assert_array_equal(learn.sched.all_lrs, factors[:, None] * [1e-3, 1e-2])
+    assert not learn.sched._own
+
+
+@pytest.mark.parametrize("columns", [[[1.0, 2.0, 3.0]], [[0.1, 0.2, 0.3], [1.0, 2.0, 3.1]], [[1.0, 2.0]] * 3])
+def test_a_pickle_of_release_010_loads_and_plots(columns):
+    state = dict(
+        schedule=CircularLR(32, 5), group_lrs=[array("d", o) for o in columns], momentums=array("d", [0.9, 0.8, 0.9]),
+        losses=array("d", [3, 2, 1]), cycle_ends=[3], val_losses=[1.0], rec_metrics=[0.5],
+    )  # fmt: skip
+    record = Record.__new__(Record)
+    record.__setstate__(state)
+    np.testing.assert_array_equal(record.all_lrs.T, columns)
+    assert list(record.lrs) == columns[-1] and list(record.losses) == [3, 2, 1]
+    assert [line.get_ydata().tolist() for line in record.plot_lr(show_moms=False).lines[: len(columns)]] == columns
+    record.add_batch([4.0] * len(columns), 0.9, 1.0)
+    assert list(record.lrs) == [*columns[-1], 4.0] and len(record.all_lrs) == len(columns[0]) + 1
 
 
 def test_it_looks_empty_before_anything_ran():
     record = Record()
     assert list(record.lrs) == list(record.losses) == list(record.iterations) == []
     assert record.all_lrs.shape == (0, 1)
+
+
+def test_the_end_of_a_cycle_of_skipped_batches_is_recorded(learner):
+    class Skip(Callback):
+        order, run_valid = 0, False
+
+        def before_batch(self):
+            raise CancelBatchException
+
+    learn = learner(2050, bs=1, n_valid=4)
+    learn.fit(1e-2, 1024 + 2, cycle_len=1 / 2050, use_clr=(10, 5), cbs=Skip())
+    assert learn.sched.cycle_ends == list(range(1, 1027))
