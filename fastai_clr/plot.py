@@ -6,6 +6,7 @@ __all__ = ["comparison", "curve", "rates", "several"]
 
 BATCHES = "iteration (batches)"
 MANY_CYCLES = 40  # more cycle ends than this hide the curve they should explain
+MANY_POINTS = 10_000  # a line of more is thinned: 1e6 points take 20 times as long to draw and look the same
 MANY_GROUPS = 12  # more names than this do not fit beside the curves
 
 
@@ -23,7 +24,7 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
     lines = []
     for o in groups:
         color = lines[0].get_color() if lines and not differ else None  # the axes' next colour
-        lines += ax.plot(iterations, o, color=color, marker=_marker(o))
+        lines += _line(ax, iterations, o, color=color)
     if differ and len(groups) > 10:  # more than there are colours
         from matplotlib import colormaps
 
@@ -35,7 +36,7 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
         _name_groups(ax, lines, [np.max(o) for o in groups], beside=own_figure)
     panels = [ax]
     if moms_ax is not None:
-        moms_ax.plot(iterations, momentums, color="black", marker=_marker(momentums))
+        _line(moms_ax, iterations, momentums, color="black")
         moms_ax.set(xlabel=BATCHES, ylabel="momentum")
         panels.append(moms_ax)
     _mark_cycles(panels, cycle_ends)
@@ -55,9 +56,9 @@ def several(curves, cycle_ends=(), show_moms=True, ax=None):
     ax, moms_ax = _panels(ax, show_moms and any(moms is not None for _, moms in curves.values()))
     for name, (lrs, moms) in curves.items():
         iterations = np.arange(1, len(lrs) + 1)
-        (line,) = ax.plot(iterations, lrs, label=name, marker=_marker(lrs))
+        (line,) = _line(ax, iterations, lrs, label=name)
         if moms_ax is not None and moms is not None:
-            moms_ax.plot(iterations, moms, color=line.get_color(), marker=_marker(moms))
+            _line(moms_ax, iterations, moms, color=line.get_color())
     ax.set(xlabel=BATCHES, ylabel="learning rate")
     ax.set_ylim(bottom=0)
     if moms_ax is not None:
@@ -108,7 +109,7 @@ def comparison(curves, score, target=None, axes=None):
 def curve(x, y, xlabel, ylabel, log=False, ax=None):
     """`y` against `x` with labelled axes, x logarithmic if `log`."""
     ax, _ = _panels(ax, False)
-    ax.plot(x, y, marker=_marker(y))
+    _line(ax, x, y)
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     return ax
 
@@ -130,8 +131,25 @@ def _panels(ax, two):
     return pair[0], pair[1] if two and len(pair) > 1 else None
 
 
-def _marker(values):
-    return "o" if len(values) == 1 else None  # a line of one point cannot be seen
+def _line(ax, x, y, **style):
+    marker = "o" if len(y) == 1 else None  # a line of one point cannot be seen
+    return ax.plot(*_thinned(x, y), marker=marker, **style)
+
+
+def _thinned(x, y):
+    """The points themselves up to MANY_POINTS, else of each of as many bins the ones that an eye would see.
+
+    Those are the points with the smallest and the largest x and y of their bin, in their order.
+    """
+    if len(y) <= MANY_POINTS:
+        return x, y
+    x, y = np.asarray(x), np.asarray(y)
+    width = -(-len(y) // (MANY_POINTS // 4))
+    starts = np.arange(0, len(y), width)
+    bins = [np.pad(o, (0, len(starts) * width - len(o)), mode="edge").reshape(-1, width) for o in (x, y)]
+    seen = np.stack([starts + o for b in bins for o in (b.argmin(1), b.argmax(1))])
+    kept = np.unique(np.minimum(seen, len(y) - 1))  # the last bin was filled up with the last point
+    return x[kept], y[kept]
 
 
 def _name_groups(ax, lines, peaks, beside):

@@ -159,7 +159,7 @@ class Record:
         Raises ValueError where nothing was recorded yet.
         """
         self._check_recorded(self.iterations)
-        moms = self.momentums if show_moms and self.momentums and min(self.momentums) < max(self.momentums) else None
+        moms = self.momentums if show_moms and self.momentums and np.ptp(self.momentums) > 0 else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
         return plot.rates(self.group_lrs, moms, self.cycle_ends, title, ax)
 

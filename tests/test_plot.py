@@ -3,7 +3,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from fastai_clr import plot
+from fastai_clr import CircularLR, Cycles, plot
 
 RATES = [np.linspace(0.1, 1, 50) * peak for peak in (1e-4, 1e-3, 1e-2)]
 MOMENTUMS = np.linspace(0.95, 0.85, 50)
@@ -106,3 +106,40 @@ def test_the_backend_stays_and_nothing_is_written(tmp_path, monkeypatch):
     backend = matplotlib.get_backend()
     plot.rates(RATES, MOMENTUMS, [50], "title")
     assert matplotlib.get_backend() == backend and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("n", [10_000, 10_001, 99_991, 1_000_000])
+def test_a_long_line_is_thinned_and_keeps_what_can_be_seen(n):
+    rng = np.random.default_rng(0)
+    y = np.where(np.arange(n) % 997 == 996, 1.0, rng.random(n) / 2)  # peaks of a batch
+    y[[0, 5, n // 2, n - 1]] = 0.3, -1, 2, 0.4
+    x, seen = plot.curve(range(1, n + 1), y, "x", "y").lines[0].get_data()
+    assert len(x) <= 10_000 and (np.diff(x) > 0).all()
+    np.testing.assert_array_equal(seen, y[np.asarray(x) - 1])  # points of the history, none made up
+    assert (x[0], x[-1], seen.min(), seen.max()) == (1, n, -1, 2)
+    if n == 10_000:
+        assert len(x) == n
+    else:
+        width = 400 if n == 1_000_000 else 40
+        bins = np.arange(n) // (width * 5)  # several of the bins together, whatever their exact size
+        for k in range(0, bins[-1], 7):
+            assert seen[bins[x - 1] == k].max() == y[bins == k].max()
+
+
+def test_the_peak_of_every_cycle_stays_visible():
+    rates = CircularLR(32, 5).at(np.arange(300_000), Cycles(30, 10_000))[0] * 1e-2
+    ax = plot.rates([rates / 10, rates], 1 - rates, cycle_ends=range(10_000, 300_001, 10_000))
+    for line, peak in zip(ax.lines, (1e-3, 1e-2)):
+        x, y = line.get_data()
+        assert [x[o] for o in np.flatnonzero(y == peak)] == [k * 10_000 + 2001 for k in range(30)]
+    assert len(ax.figure.axes[1].lines[0].get_xdata()) <= 10_000
+    many = plot.several({"a": (rates, 1 - rates), "b": (rates / 2, None)})
+    assert {len(line.get_xdata()) <= 10_000 for line in [*many.lines, *many.figure.axes[1].lines]} == {True}
+
+
+def test_loss_against_rate_keeps_the_extremes_of_both():
+    t = np.linspace(0, 1, 50_000)
+    x, y = np.sin(20 * t) * 1e-2, np.cos(31 * t)
+    seen_x, seen_y = plot.curve(x, y, "x", "y").lines[0].get_data()
+    assert (seen_x.min(), seen_x.max(), seen_y.min(), seen_y.max()) == (x.min(), x.max(), y.min(), y.max())
+    assert 5000 < len(seen_x) <= 10_000

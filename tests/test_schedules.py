@@ -231,3 +231,16 @@ def test_a_schedule_draws_itself_before_any_training():
 def test_the_schedules_need_neither_fastai_nor_torch(module):
     code = f"import sys, {module}; print([m for m in ('fastai', 'torch', 'matplotlib.pyplot') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("schedule", [CircularLR(32, 5), CircularLR(25, 4, 0.95, 0.85, cosine=True), CosAnneal()])
+def test_a_long_array_is_evaluated_in_pieces_without_a_seam(schedule):
+    steps, cycles = np.arange(40_000), Cycles(3, 15_000)
+    whole, parts = schedule.at(steps, cycles), [schedule.at(o, cycles) for o in steps.reshape(400, 100)]
+    table = schedule.at(steps.reshape(4, 10_000), cycles)
+    for values, rows, of_parts in zip(whole, table, zip(*parts)):
+        if values is None:
+            assert rows is None and schedule.mom_a is None
+        else:
+            np.testing.assert_array_equal(values, np.concatenate(of_parts))
+            np.testing.assert_array_equal(values.reshape(4, 10_000), rows)
