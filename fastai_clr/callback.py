@@ -1,11 +1,14 @@
 """The callback that puts a schedule to work: ask the loop where it is, ask the schedule, write, record."""
 
 import re
+from contextlib import contextmanager
 from itertools import islice
 from math import isnan
 from numbers import Real
 from operator import attrgetter, itemgetter
+from pathlib import Path
 
+import numpy as np
 from fastai.callback.core import Callback, CancelFitException, event
 from fastai.callback.schedule import LRFinder, ParamScheduler
 from fastai.callback.tracker import ReduceLROnPlateau
@@ -35,7 +38,8 @@ class CLRCallback(Callback):
 
     After the fit `learn.sched` holds what it did and the optimizer has its own momentum back. Raises TypeError or
     ValueError for an argument of the wrong kind or out of its range and, before the first batch, for an optimizer
-    without a momentum to cycle and for a second callback that sets the rate.
+    without a momentum to cycle, a second callback that sets the rate, cycles that need more epochs than the fit has,
+    and a file name in a folder that does not exist.
     Source: 0.7.0's `use_clr`; there momentum was set one batch ahead of the rate, here they go in phase.
 
     >>> cb = CLRCallback(CircularLR(32, 5))     # then learn.fit(3, 1e-2, cbs=cb)
@@ -59,10 +63,16 @@ class CLRCallback(Callback):
         self._own, self._running = {}, False
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
-        """The cycles of a fit with `n_iter` batches in an epoch, and `n_epoch` epochs if `cycle_len` is None."""
+        """The cycles of a fit with `n_iter` batches in an epoch and `n_epoch` epochs, None for as many as they need."""
         if self.cycle_len is None:
             return Cycles.share(n_epoch, self.n_cycles, self.cycle_mult, n_iter)
-        return Cycles(self.n_cycles, self.cycle_len, self.cycle_mult, n_iter)
+        cycles = Cycles(self.n_cycles, self.cycle_len, self.cycle_mult, n_iter)
+        if n_epoch is not None and cycles.n_epoch > n_epoch:
+            raise ValueError(
+                f"n_epoch should be at least {cycles.n_epoch} for n_cycles={self.n_cycles}, cycle_len={self.cycle_len} "
+                f"and cycle_mult={self.cycle_mult}, but given {n_epoch}"
+            )
+        return cycles
 
     def check(self, opt, cbs):
         """Raise ValueError if this schedule cannot run on the optimizer `opt` or beside the callbacks `cbs`."""
@@ -76,6 +86,14 @@ class CLRCallback(Callback):
                 raise ValueError(
                     f"{cb!r} and {self.schedule!r} would both set the optimizer's hyper-parameters: use one of them"
                 )
+
+    def check_files(self, learn):
+        """Raise ValueError if `learn.save` could not write the file of a cycle's end or of the best epoch."""
+        for name in ("cycle_save_name", "best_save_name"):
+            file = Path(getattr(self, name) or "")
+            folder = learn.path / learn.model_dir / file.parent
+            if len(file.parts) > 1 and not folder.is_dir():  # fastai makes model_dir, and no folder in it
+                raise ValueError(f"{name} should be in a folder that exists, but given {str(file)!r}: no {folder}")
 
     def _sets_the_same(self, cb):
         if isinstance(cb, ParamScheduler) and not isinstance(cb, LRFinder):
@@ -96,15 +114,16 @@ class CLRCallback(Callback):
         opt = self.learn.opt
         if self._running:  # `validate` in the middle of a fit begins with this event, too
             return
-        if opt is None or {"lr_finder", "gather_preds"} & set(self.learn.__dict__):
-            self.run = False  # no fit at all, or not ours
+        if opt is None or self.learn.lock.locked() or "lr_finder" in self.learn.__dict__:
+            self.run = False  # no fit at all (`validate` and `get_preds` hold the lock), or not ours
             return
         self.check(opt, self.learn.cbs)
+        self.check_files(self.learn)
         peaks = [check_number("lr", h["lr"], above=0) for h in opt.hypers]
         self._n_iter = batches_per_epoch(self.learn.dls)
         self._cycles = self.cycles(self._n_iter, self.learn.n_epoch)
         self._steps = Steps(self.schedule, self._cycles)
-        self._best = None
+        self._best, self._next_cycle = None, 0
         self._record = Record(self.schedule, peaks=peaks)
         keys = _key(opt, "lr"), *_split(_key(opt, "mom"))
         # one attribute, for a callback has a `__getattr__`, which makes Python take 30 ns for each: 10 % of a batch
@@ -154,9 +173,23 @@ class CLRCallback(Callback):
         record.add_batch(lrs, momentum, loss, factor)
         done = learn.epoch * n_iter + learn.iter + 1
         if done in steps.cycle_ends:
-            record.cycle_ends.append(len(record.iterations))
-            if self.cycle_save_name:
-                self._save(f"{self.cycle_save_name}_cyc_{steps.cycle_ends[done]}")
+            self._end_cycle(steps.cycle_ends[done])
+
+    def after_train(self):
+        # An epoch may train fewer batches than it announced (ShortEpochCallback, a process's share of the data with
+        # drop_last): the cycles that were to end in those left out end with it.
+        start = self.learn.epoch * self._n_iter
+        first, last = np.searchsorted(self._cycles.ends, [start + 1, start + self._n_iter + 1])
+        for number in range(first, last):
+            self._end_cycle(number)
+
+    def _end_cycle(self, number):
+        if number < self._next_cycle:
+            return
+        self._next_cycle = number + 1
+        self._record.cycle_ends.append(len(self._record.iterations))
+        if self.cycle_save_name:
+            self._save(f"{self.cycle_save_name}_cyc_{number}")
 
     def after_epoch(self):
         if not self._record.iterations or not hasattr(self.learn, "recorder"):
@@ -182,12 +215,19 @@ class CLRCallback(Callback):
         return score
 
     def _save(self, name):
-        """Save the model; the optimizer in the file has its own hyper-parameters, not those of this fit."""
+        with self.set_aside():
+            self.learn.save(name)
+
+    @contextmanager
+    def set_aside(self):
+        """Give the optimizer its own hyper-parameters for a moment: a file should not hold those of this batch."""
         opt = self.learn.opt
         running = {name: [h[name] for h in opt.hypers] for name in self._own}
         opt.set_hypers(**self._own)
-        self.learn.save(name)
-        opt.set_hypers(**running)
+        try:
+            yield
+        finally:
+            opt.set_hypers(**running)
 
     def keep(self, name, opt):
         """Remember the hyper-parameter `name` of each parameter group, to be put back when the fit ends."""
@@ -204,6 +244,7 @@ class CLRCallback(Callback):
         if self._own:
             opt.set_hypers(**self._own)
         self._own, self._running = {}, False
+        self.run = True  # fastai does that in `after_fit`, which an `lr_find` that was interrupted does not reach
 
 
 def batches_per_epoch(dls) -> int:

@@ -1,12 +1,14 @@
 """The boundary with users: `Learner.fit` as 0.7 had it, `Learner.fit_clr`, and `learn.sched` after every fit."""
 
 import inspect
+from contextlib import ExitStack
 from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from fastai.callback.core import CancelEpochException
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner, Recorder
+from fastcore.foundation import L
 
 from . import fit07
 from .arguments import as_callbacks, as_metrics, decouples_weight_decay, optimizer_to_be, per_group
@@ -90,7 +92,7 @@ def _checked(
     lr, wd: a dict of one item, the name that the user knows the argument by and its value.
     """
     cycles = callback.cycles(batches_per_epoch(learn.dls), n_epoch)
-    start_epoch = check_number("start_epoch", start_epoch, least=0, integer=True)
+    start_epoch = check_number("start_epoch", start_epoch, least=0, below=cycles.n_epoch, integer=True)
     for name, value in dict(use_wd_sched=use_wd_sched, reset_opt=reset_opt).items():
         if not isinstance(value, bool):
             raise TypeError(f"{name} should be True or False, but given {value!r}")
@@ -101,6 +103,7 @@ def _checked(
     metrics = None if metrics is None else as_metrics(metrics)
     opt = optimizer_to_be(learn, reset_opt)
     callback.check(opt, [*learn.cbs, *cbs])
+    callback.check_files(learn)
     lr = per_group(lr, len(opt.hypers), above=0)
     wd = per_group(wd, len(opt.hypers), least=0)
     if "wd" not in opt.hypers[0] and (wd is not None or learn.wd is not None):
@@ -195,12 +198,26 @@ def _install():
 
     @wraps(native_export)
     def export(self, *args, **kwargs):
-        sched = self.__dict__.pop("sched", None)  # the file should load where fastai_clr is not installed
+        # The file should load where fastai_clr is not installed, also one that a callback writes during a fit.
+        cbs = self.cbs
+        ours = {k: o for k, o in vars(self).items() if isinstance(o, (Record, CLRCallback)) or k == "_do_fit"}
+        self.cbs = L(cb for cb in cbs if not isinstance(cb, CLRCallback))
+        for name in ours:
+            del self.__dict__[name]
         try:
             return native_export(self, *args, **kwargs)
         finally:
-            if sched is not None:
-                self.sched = sched
+            self.cbs = cbs
+            self.__dict__.update(ours)
+
+    @wraps(native_save)
+    def save(self, *args, **kwargs):
+        # A fit that is resumed from this file takes the momentum in it for the optimizer's own.
+        with ExitStack() as stack:
+            for cb in self.cbs:
+                if isinstance(cb, CLRCallback):
+                    stack.enter_context(cb.set_aside())
+            return native_save(self, *args, **kwargs)
 
     signature = inspect.signature(native_fit)
     native = signature.parameters
@@ -210,13 +227,14 @@ def _install():
         + [p for p in native.values() if p.kind is p.VAR_KEYWORD]
     )  # so that a notebook completes use_clr=
     fit.__doc__ = f"{native_fit.__doc__}\n\nOr as in fastai 0.7: fit(lrs, n_cycle, cycle_len=3, use_clr=(32, 5))."
-    fit._fastai_clr = native_fit, native_export
-    Learner.fit, Learner.export, Learner.fit_clr, Recorder.plot_lr = fit, export, fit_clr, _plot_lr
+    fit._fastai_clr = native_fit, native_export, native_save
+    Learner.fit, Learner.export, Learner.save = fit, export, save
+    Learner.fit_clr, Recorder.plot_lr = fit_clr, _plot_lr
     Learner.sched = _NoFitYet()
 
 
 if hasattr(Learner.fit, "_fastai_clr"):  # this module was loaded before
-    native_fit, native_export = Learner.fit._fastai_clr
+    native_fit, native_export, native_save = Learner.fit._fastai_clr
 else:
-    native_fit, native_export = Learner.fit, Learner.export
+    native_fit, native_export, native_save = Learner.fit, Learner.export, Learner.save
     _install()

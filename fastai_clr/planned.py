@@ -59,6 +59,7 @@ def _native(learn, args, kwargs):
     for cb in cbs:
         if isinstance(cb, CLRCallback):
             cb.check(optimizer_to_be(learn, reset_opt), cbs)
+            cb.check_files(learn)
         if isinstance(cb, ReduceLROnPlateau):
             raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it cannot be drawn before it")
     return _record(learn, lr, n_epoch, start, reset_opt, cbs)

@@ -84,10 +84,10 @@ def comparison(curves, score, target=None, axes=None):
 
         axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
     for name, (lrs, losses, scores) in curves.items():
-        (line,) = axes[0].plot(np.arange(1, len(lrs) + 1), lrs, label=name, marker=_marker(lrs))
+        (line,) = _line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name)
         for ax, runs in zip(axes[1:], (losses, scores)):
             mean, x = runs.mean(0), np.arange(1, runs.shape[1] + 1)
-            ax.plot(x, mean, color=line.get_color(), label=name, marker=_marker(mean))
+            _line(ax, x, mean, color=line.get_color(), label=name)
             if len(runs) > 1:
                 sd = runs.std(0, ddof=1)
                 ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fastai.callback.core import Callback
@@ -16,6 +17,7 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper
+from fastai.tabular.all import CategoryBlock, Normalize, TabularDataLoaders, tabular_learner
 from fastcore.imports import noop
 from sklearn.datasets import load_digits
 from torch import nn
@@ -60,6 +62,21 @@ def make_learner(path, n_batches=20, n_groups=1, opt_func=Adam, bs=4, n_valid=32
     learn.remove_cb(learn.progress)
     learn.logger = noop
     return learn
+
+
+def make_tabular(path, **kwargs):
+    """The digits as a table of 64 columns: 5 batches in an epoch, and data that `export` can leave out."""
+    torch.manual_seed(0)
+    pixels = [f"pixel {i}" for i in range(64)]
+    df = pd.DataFrame(PIXELS[:200].numpy(), columns=pixels).assign(digit=DIGITS[:200].numpy())
+    dls = TabularDataLoaders.from_df(
+        df, procs=[Normalize], cont_names=pixels, y_names="digit", y_block=CategoryBlock(), bs=32, device="cpu",
+        valid_idx=range(160, 200),
+    )  # fmt: skip
+    learn = tabular_learner(dls, layers=[16], path=path, **kwargs)
+    learn.remove_cb(learn.progress)
+    learn.logger = noop
+    return learn, df
 
 
 class Probe(Callback):

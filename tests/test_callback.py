@@ -175,8 +175,10 @@ def test_training_ends_with_the_last_cycle_then_validates(learner, cycle_len, n_
 
 def test_a_fit_shorter_or_longer_than_the_cycles(learner):
     learn = learner(5)
-    learn.fit(2, 1e-2, cbs=CLRCallback(CircularLR(), cycle_len=3))
-    assert len(learn.sched.lrs) == 10 and learn.sched.cycle_ends == []
+    message = "n_epoch should be at least 3 for n_cycles=1, cycle_len=3 and cycle_mult=1, but given 2"
+    with pytest.raises(ValueError, match=message):
+        learn.fit(2, 1e-2, cbs=CLRCallback(CircularLR(), cycle_len=3))
+    assert not learn.sched.lrs
     learn.fit(4, 1e-2, cbs=CLRCallback(CircularLR(), cycle_len=1.5, n_cycles=2))
     assert len(learn.sched.lrs) == 15 and learn.sched.cycle_ends == [8, 15] and len(learn.recorder.values) == 3
 

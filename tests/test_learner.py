@@ -10,10 +10,9 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from conftest import DATA, DIGITS, OPTIMIZERS, PIXELS, Probe, assert_same_rates, make_learner, state_of
+from conftest import DATA, OPTIMIZERS, Probe, assert_same_rates, make_learner, make_tabular, state_of
 from fastai.callback.core import Callback
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin
@@ -23,7 +22,6 @@ from fastai.data.core import DataLoaders
 from fastai.learner import AvgMetric, Learner
 from fastai.metrics import accuracy, error_rate
 from fastai.optimizer import SGD, Adam, OptimWrapper
-from fastai.tabular.all import CategoryBlock, Normalize, TabularDataLoaders, tabular_learner
 
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles
 
@@ -191,6 +189,10 @@ BAD_CALLS = [
     (lambda o: o.fit(1e-2, 1, cbs=int, **CLR), TypeError, r"callbacks should be fastai 2 callbacks"),
     (lambda o: o.fit(1e-2, 1, cycle_save_name=1, **CLR), TypeError, r"cycle_save_name should be the name of a file, but given 1"),
     (lambda o: o.fit(1e-2, 1, best_save_name=[], **CLR), TypeError, r"best_save_name should be the name of a file"),
+    (lambda o: o.fit(1e-2, 1, cycle_save_name="no/x", **CLR), ValueError, r"cycle_save_name should be in a folder that exists, .*'no/x'"),
+    (lambda o: o.fit(1e-2, 1, best_save_name="no/x", **CLR), ValueError, r"best_save_name should be in a folder that exists"),
+    (lambda o: o.fit(1e-2, 1, start_epoch=2, **CLR), ValueError, r"start_epoch should be less than 2, but given 2"),
+    (lambda o: o.fit_clr(1, start_epoch=1), ValueError, r"start_epoch should be less than 1, but given 1"),
     (lambda o: o.fit(1e-2, 100, cycle_mult=9, **CLR), ValueError, r"should give a fit that can end"),
     (lambda o: o.fit(12, 0.2, cycle_len=3), TypeError, r"try learn.fit\(0.2, 12, cycle_len=3\)"),
     (lambda o: o.fit(3, 1e-2, use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, 0.01, div=32, cut_div=5\)"),
@@ -395,9 +397,8 @@ def test_start_epoch_leaves_the_earlier_epochs_out(learn, fit, progress, capsys)
     fit(learn, cbs=[rest, Epochs()], start_epoch=2)
     assert rest.probed_lrs == whole.probed_lrs[40:] and rest.probed_moms == whole.probed_moms[40:]
     assert Epochs.seen == [2, 3]
-    done = learn.sched
-    fit(learn, start_epoch=4)
-    assert learn.sched is done  # there was nothing left to train
+    with pytest.raises(ValueError, match="start_epoch should be less than 4, but given 4"):
+        fit(learn, start_epoch=4)
 
 
 def test_nobodys_lists_change(learn):
@@ -553,14 +554,8 @@ print(learn.predict(pd.read_csv(sys.argv[2]).iloc[0])[1].item())
     ids=["0.7", "native", "fit_clr"],
 )
 def test_an_exported_learner_loads_where_the_plugin_is_not_installed(tmp_path, fit):
-    pixels = [f"pixel {i}" for i in range(64)]
-    df = pd.DataFrame(PIXELS[:200].numpy(), columns=pixels).assign(digit=DIGITS[:200].numpy())
-    dls = TabularDataLoaders.from_df(
-        df, procs=[Normalize], cont_names=pixels, y_names="digit", y_block=CategoryBlock(), bs=32, device="cpu"
-    )
-    learn = tabular_learner(dls, layers=[16], path=tmp_path)
-    with learn.no_bar(), learn.no_logging():
-        fit(learn)
+    learn, df = make_tabular(tmp_path)
+    fit(learn)
     own = learn.sched
     learn.export("model.pkl")
     assert learn.sched is own
