@@ -8,9 +8,9 @@ import numpy as np
 from .checks import check_bool, check_number, set_number
 from .cycles import Cycles, Place
 
-MANY_STEPS = 2**14  # more are evaluated piece by piece, in the processor's cache: 1e7 steps in a third of the time
-
 __all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal", "Cycles", "Place", "Schedule"]
+
+MANY_STEPS = 2**14  # more are evaluated piece by piece, in the processor's cache: 1e7 steps in a third of the time
 
 
 class Schedule:
