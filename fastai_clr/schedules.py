@@ -166,7 +166,8 @@ class CircularLR(Schedule):
         if self.div_final is not None:
             falls, triangle = i > cycle.nb // self.cut_div, self._triangle(i, cycle)
             lowest = np.where(falls, triangle + (1 - triangle) * self.div / self.div_final, 1)
-        return (lowest + self.height(i, cycle) * (self.div - 1)) / self.div
+        share = (lowest + self.height(i, cycle) * (self.div - 1)) / self.div
+        return share if self.div_final is None else np.minimum(share, 1)  # rounding may take div_final=1 above it
 
 
 @dataclass(frozen=True, repr=False)

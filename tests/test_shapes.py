@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Probe, assert_same_rates, make_learner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastai_clr import CircularLR, CosAnneal, Cycles
@@ -85,6 +85,7 @@ def test_the_cosine_as_published_starts_at_its_peak():
 
 
 @given(shapes, st.integers(1, 300), st.integers(1, 4))
+@example(CircularLR(1.5, 4, 0.95, 0.85, div_final=1), 3, 1)
 def test_every_shape_stays_between_its_lowest_rate_and_its_peak(schedule, nb, n_cycles):
     factors, momentums = schedule.at(np.arange(nb * n_cycles), Cycles(n_cycles, nb))
     lowest = min(1 / schedule.div, 1 / (schedule.div_final or schedule.div))
