@@ -58,10 +58,11 @@ def compare_schedules(
     >>> list(comparison.table.index)
     ['flat', 'triangle']
     """
+    n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
     schedules = as_dict(list(schedules) if isinstance(schedules, (list, tuple)) else schedules, resolve=False)
     seeds = _seeds(seeds)
     baseline = next(iter(schedules)) if baseline is None else baseline
-    if baseline not in schedules:
+    if not isinstance(baseline, str) or baseline not in schedules:
         raise ValueError(f"baseline should be one of {list(schedules)}, but given {baseline!r}")
     target = None if target is None else check_number("target", target)
     if init is not None and not callable(init):

@@ -1,5 +1,6 @@
 """The schedules in plain PyTorch: `CLRScheduler`, stepped once a batch. It imports no fastai."""
 
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import check_number
@@ -36,7 +37,10 @@ class CLRScheduler(LRScheduler):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
         cycles = n_iter if isinstance(n_iter, Cycles) else Cycles.of_batches(n_iter, n_cycles, cycle_mult)
-        groups = getattr(optimizer, "param_groups", ())
+        last_epoch = check_number("last_epoch", last_epoch, least=-1, integer=True)
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer should be a torch.optim.Optimizer, but given {optimizer!r}")
+        groups = optimizer.param_groups
         for group in groups:
             check_number("lr", group.get("initial_lr", group["lr"]), above=0)
         if schedule.mom_a is not None and not all(o.get("momentum") or o.get("betas") for o in groups):

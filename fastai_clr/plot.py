@@ -83,6 +83,7 @@ def comparison(curves, score, target=None, axes=None):
         import matplotlib.pyplot as plt
 
         axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
+    axes = _as_axes("axes", axes, 3)
     for name, (lrs, losses, scores) in curves.items():
         (line,) = _line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name)
         for ax, runs in zip(axes[1:], (losses, scores)):
@@ -127,8 +128,17 @@ def _panels(ax, two):
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(1, 1 + two, figsize=(11, 4) if two else (6.4, 4), layout="constrained")[1]
-    pair = np.atleast_1d(np.asarray(ax, dtype=object))
+    pair = _as_axes("ax", ax, 1)
     return pair[0], pair[1] if two and len(pair) > 1 else None
+
+
+def _as_axes(name, given, least):
+    axes = np.asarray(given, dtype=object).ravel()
+    if len(axes) < least or not all(hasattr(o, "axvline") for o in axes):
+        raise TypeError(
+            f"{name} should be {'matplotlib axes' if least == 1 else f'{least} matplotlib axes'}, but given {given!r}"
+        )
+    return axes
 
 
 def _line(ax, x, y, **style):

@@ -25,11 +25,14 @@ def by_name(name: str) -> Schedule:
     """The schedule named 'constant', 'cosine', 'cosine_07', 'one_cycle', 'clr(32,5)', 'clr_beta(10,10)'.
 
     'cosine' falls from the peak along half a cosine, 'cosine_07' is what 0.7 did with `cycle_len` alone, 'one_cycle'
-    is fastai 2's `fit_one_cycle`; 'clr(20,10,.95,.85)' cycles momentum, too. Raises ValueError for another name.
+    is fastai 2's `fit_one_cycle`; 'clr(20,10,.95,.85)' cycles momentum, too. Raises ValueError for another name and
+    TypeError for what is no str.
 
     >>> by_name("clr(32,5)")
     CircularLR(div=32, cut_div=5)
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name should be a str such as 'clr(32,5)', but given {name!r}")
     if name in _USUAL:
         return _USUAL[name]
     if form := _FORM.fullmatch(name.strip()):

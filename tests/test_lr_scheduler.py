@@ -175,7 +175,7 @@ def test_bad_arguments(opt_func, arguments, error, match):
 
 
 def test_what_is_no_optimizer_is_refused():
-    with pytest.raises(TypeError, match="is not an Optimizer"):
+    with pytest.raises(TypeError, match="optimizer should be a torch.optim.Optimizer, but given"):
         CLRScheduler(nn.Linear(1, 1), SCHEDULE, 30)
 
 
