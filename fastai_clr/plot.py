@@ -41,7 +41,8 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
         panels.append(moms_ax)
     _mark_cycles(panels, cycle_ends)
     if title is not None:
-        ax.set_title(f"{title}\n{_in_numbers(np.asarray(groups[-1]))}".strip(), fontsize="medium")
+        whose = f"group {len(groups) - 1} " if differ else ""
+        ax.set_title(f"{title}\n{whose}{_in_numbers(np.asarray(groups[-1]))}".strip(), fontsize="medium")
     return ax
 
 
