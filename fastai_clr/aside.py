@@ -119,5 +119,5 @@ def _generators(learn):
         generator = getattr(owner, "generator", None)
         if isinstance(generator, torch.Generator):
             generators[id(generator)] = generator
-        owners += [o for o in vars(owner).values() if isinstance(o, Sampler)]
+        owners += [o for o in getattr(owner, "__dict__", {}).values() if isinstance(o, Sampler)]
     return list(generators.values())

@@ -118,7 +118,11 @@ class Comparison:
             words = f"{name} {mean:+.4g}" + (f" ± {sd / sqrt(n):.2g}" if n > 1 else "")
             if np.isnan(mean):
                 diverged.append(f"{name} in {np.isnan(values[name]).sum()} of {len(values[name])} runs")
-            elif n > 1 and mean and abs(mean) > student.ppf(1 - NOISE / len(others) / 2, n - 1) * sd / sqrt(n):
+            elif (
+                n > 1
+                and sd > 1e-9 * abs(mean)
+                and abs(mean) > student.ppf(1 - NOISE / len(others) / 2, n - 1) * sd / sqrt(n)
+            ):
                 larger.append(words)
             else:
                 not_larger.append(words)

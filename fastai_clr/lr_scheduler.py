@@ -68,6 +68,9 @@ class CLRScheduler(LRScheduler):
 
     def load_state_dict(self, state_dict):
         """Go on from there; the optimizer gets rate and momentum of that batch, whichever is loaded first."""
+        n, given = len(self.base_lrs), len(state_dict["base_lrs"])
+        if given != n:
+            raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {given}")
         self.__dict__.update({name: state_dict[name] for name in _STATE})
         for group, lr in zip(self.optimizer.param_groups, self.get_lr()):
             group["lr"] = lr

@@ -18,7 +18,7 @@ _USUAL = {
     "one_cycle": CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5),
 }
 _WITH_NUMBERS = {"clr": CircularLR, "clr_beta": CircularLRBeta}
-_FORM = re.compile(r"(?:use_)?(clr|clr_beta)\s*\(([^()]*)\)")
+_FORM = re.compile(r"(?:use_)?(clr|clr_beta)\s*=?\s*\(([^()]*)\)")
 
 
 def by_name(name: str) -> Schedule:
@@ -56,7 +56,12 @@ def as_dict(schedules, resolve=True) -> dict:
     if not isinstance(schedules, (dict, list, tuple)):
         raise TypeError(f"schedules should be a dict or a list of schedules, but given {schedules!r}")
     if not isinstance(schedules, dict):
-        schedules = {o if isinstance(o, str) else repr(o): o for o in schedules}
+        names = [o if isinstance(o, str) else repr(o) for o in schedules]
+        if twice := {o for o in names if names.count(o) > 1}:
+            raise ValueError(
+                f"schedules in a list should differ in their names, but given {twice.pop()} twice: give a dict"
+            )
+        schedules = dict(zip(names, schedules))
     if not schedules:
         raise ValueError(f"schedules should hold at least 1 schedule, but given {schedules!r}")
     return {str(name): by_name(o) if resolve and isinstance(o, str) else o for name, o in schedules.items()}
@@ -96,11 +101,15 @@ def plot_schedules(schedules, lr=1.0, n_iter=100, n_cycles=1, cycle_mult=1, *, s
 def position_functions(name, schedule) -> dict:
     """What `ParamScheduler` takes: functions of the position in the fit by hyper-parameter."""
     functions = schedule if isinstance(schedule, dict) else {"lr": schedule}
-    if "lr" not in functions or not all(map(callable, functions.values())):
+    try:
+        functions["lr"]
+        for function in functions.values():
+            at_positions(function, 1)
+    except Exception as e:
         raise TypeError(
             f"schedules[{name!r}] should be a schedule, a name such as 'one_cycle', a function of the position in the "
             f"fit or a dict of them such as {{'lr': SchedCos(1e-2, 0)}}, but given {schedule!r}"
-        )
+        ) from e
     return functions
 
 

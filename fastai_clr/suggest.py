@@ -57,7 +57,7 @@ def suggest_clr(self: Learner, n_epoch, lr=None, n_cycles=1) -> Suggestion:
     else:
         why = "lr: as given"
     div, cut_div = 40 if nb >= LONG else 10, 5 if nb < SHORT else 10
-    of_cycle = f"with {nb} batches in a cycle"
+    of_cycle = f"with {nb} batch{'es' * (nb > 1)} in a cycle"
     why += f"; div: {div} {of_cycle} ({'at least' if nb >= LONG else 'fewer than'} {LONG})"
     why += f"; cut_div: {cut_div} {of_cycle} ({'fewer than' if nb < SHORT else 'at least'} {SHORT})"
     return Suggestion(lr, div, cut_div, why)

@@ -240,6 +240,8 @@ def test_larger_than_noise_is_what_the_t_test_says(shift):
 
 def test_no_difference_and_one_seed_and_divergence():
     assert "Not larger than noise: b +0 ± 0." in str(Comparison(compared(a=A, b=A), "a"))
+    alike = Comparison(compared(a=(0.5, 0.625), b=(0.625, 0.75)), "a")  # as of 8 items: the seeds say nothing of noise
+    assert "Not larger than noise: b +0.125 ± 0." in str(alike)
     one = str(Comparison(compared(a=A[:1], b=B[:1]), "a"))
     assert "Not larger than noise: b +0.1." in one and "One seed does not tell a difference from noise" in one
     diverged = Comparison(compared(a=A, b=(0.9, np.nan, 0.9)), "a")
@@ -324,6 +326,7 @@ def test_in_a_notebook(learn):
         (dict(n_epoch=1, schedules={}), ValueError, "schedules should hold at least 1"),
         (dict(n_epoch=1, schedules=["sgdr"]), ValueError, "a schedule by name should be"),
         (dict(n_epoch=1, schedules={"a": 5}), TypeError, r"schedules\['a'\] should be a schedule"),
+        (dict(n_epoch=1, schedules=[CLRCallback(CircularLR())] * 2), ValueError, "schedules in a list should differ"),
         (dict(n_epoch=1, seeds=0), ValueError, "seeds should be at least 1, but given 0"),
         (dict(n_epoch=1, seeds=[1, 1]), ValueError, "seeds should be at least 1 and each given once"),
         (dict(n_epoch=1, seeds="3"), TypeError, "seeds should be an integer"),
@@ -339,6 +342,14 @@ def test_bad_arguments(used, arguments, error, match):
     with pytest.raises(error, match=match):
         used.compare_schedules(**arguments)
     assert everything_of(used) == before
+
+
+def test_without_validation_the_training_loss_counts(learner):
+    learn = learner()
+    learn.dls = DataLoaders(learn.dls.train, [])
+    comparison = learn.compare_schedules(2, 1e-2, TWO, seeds=2)
+    assert str(comparison).startswith("Final train_loss against flat")
+    assert "epochs to train_loss" in comparison.table and comparison.plot()[2].get_ylabel() == "train_loss"
 
 
 def test_a_learner_with_a_dropout_and_a_batch_norm_gets_its_statistics_back(learn):

@@ -108,6 +108,13 @@ def test_a_scheduler_alone_brings_rate_and_momentum_back():
     assert [(g["lr"], g["betas"]) for g in fresh.param_groups] == [(g["lr"], g["betas"]) for g in opt.param_groups]
 
 
+def test_the_state_of_other_parameter_groups_is_refused():
+    scheduler, state = CLRScheduler(optimizer(), SCHEDULE, 30), CLRScheduler(optimizer(), SCHEDULE, 30).state_dict()
+    state["base_lrs"] = state["base_lrs"][:1]
+    with pytest.raises(ValueError, match="state_dict should be that of 2 parameter groups, but given one of 1"):
+        scheduler.load_state_dict(state)
+
+
 def test_past_the_end_it_keeps_the_last_rate():
     opt = optimizer()
     held = train(opt, CLRScheduler(opt, SCHEDULE, 30), 80)

@@ -57,7 +57,8 @@ def assert_trained_as_planned(learn, args, kwargs):
     for line, rates in zip(ax.lines, np.transpose(probe.probed_lrs)):
         np.testing.assert_array_equal(line.get_xdata(), learn.sched.iterations)
         np.testing.assert_allclose(line.get_ydata(), rates, rtol=0, atol=tolerance)
-    assert ax.get_title() == learn.sched.plot_lr().get_title()
+    title = learn.sched.plot_lr().get_title()  # of a fit of its own fastai records the last group alone
+    assert title == (ax.get_title() if learn.sched.schedule else ax.get_title().replace("group 2 ", ""))
 
 
 @pytest.mark.parametrize("trained", [False, True], ids=["no optimizer yet", "trained before"])

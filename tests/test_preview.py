@@ -80,6 +80,7 @@ def test_the_words_add_up(div, cut_div, n_iter, lr):
         ("use_clr(20, 10, .95, .85)", CircularLR(20, 10, 0.95, 0.85)),
         ("clr_beta(10,10)", CircularLRBeta(10, 10)),
         ("use_clr_beta(1e1,10)", CircularLRBeta(10.0, 10)),
+        ("use_clr=(32, 5)", CircularLR(32, 5)),
     ],
 )
 def test_by_name(name, schedule):
@@ -162,6 +163,8 @@ def test_on_given_axes():
         ((["one_cycle"], 1, 0), ValueError, "n_iter should be at least 1, but given 0"),
         (({"a": 5},), TypeError, r"schedules\['a'\] should be a schedule, a name such as 'one_cycle', a function"),
         (({"a": {"mom": SchedCos(1, 0)}},), TypeError, r"schedules\['a'\] should be a schedule"),
+        (({"a": len},), TypeError, r"schedules\['a'\] should be a schedule, a name such as 'one_cycle', a function"),
+        ((["one_cycle", "cosine", "one_cycle"],), ValueError, "should differ in their names, but given one_cycle twice"),
         ((5,), TypeError, "schedules should be"),
     ],
 )  # fmt: skip

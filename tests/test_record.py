@@ -96,7 +96,9 @@ def test_plot_lr_draws_what_was_recorded(trained):
     moms_ax = ax.figure.axes[1]
     np.testing.assert_array_equal(moms_ax.lines[0].get_ydata(), trained.sched.momentums)
     assert [line.get_xdata() for line in ax.lines[3:]] == [[60, 60]]
-    assert ax.get_title().startswith("CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)\ngroup 2 starts at 0.000313")
+    assert ax.get_title().startswith(
+        "CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)\ngroup 2 starts at 0.000313"
+    )
 
 
 def test_what_plot_lr_can_leave_out(trained):
