@@ -9,11 +9,12 @@ from conftest import OPTIMIZERS, TRACES, Probe, assert_same_rates
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler, SchedLin
 from fastai.callback.tracker import ReduceLROnPlateau, SaveModelCallback
-from fastai.learner import Metric
+from fastai.learner import Learner, Metric
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, OptimWrapper, RMSProp, ranger
 
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles
+from fastai_clr.learner import native_fit, native_save
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -42,6 +43,17 @@ def test_by_itself_it_schedules_a_fit_of_fastais_own(learner, opt_func):
     np.testing.assert_array_equal(probe.probed_lrs, factors[:, None] * [1e-3, 1e-2])
     np.testing.assert_array_equal(probe.probed_moms, np.stack([momentums, momentums], axis=1))
     assert learn.sched.cycle_ends == [15, 30] and learn.sched.schedule == schedule
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_without_our_fit_and_save_momentum_is_kept_all_the_same(learner, monkeypatch, optimizer):
+    monkeypatch.setattr(Learner, "fit", native_fit)  # as another plugin may do that comes later
+    monkeypatch.setattr(Learner, "save", native_save)
+    learn = learner(10, 2, OPTIMIZERS[optimizer])
+    learn.fit(2, 1e-2, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85), cycle_save_name="x"))
+    assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
+    learn.load("x_cyc_0")
+    assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
