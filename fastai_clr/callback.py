@@ -122,12 +122,14 @@ class CLRCallback(Callback):
         peaks = [check_number("lr", h["lr"], above=0) for h in opt.hypers]
         self._n_iter = batches_per_epoch(self.learn.dls)
         self._cycles = self.cycles(self._n_iter, self.learn.n_epoch)
-        self._steps = Steps(self.schedule, self._cycles)
+        self._steps = Steps(self.schedule, self._cycles, peaks)
         self._best, self._next_cycle = None, 0
         self._record = Record(self.schedule, peaks=peaks)
-        keys = _key(opt, "lr"), *_split(_key(opt, "mom"))
-        # one attribute, for a callback has a `__getattr__`, which makes Python take 30 ns for each: 10 % of a batch
-        self._loop = self._steps, self._record, self._n_iter, _hyper_dicts(opt), peaks, *keys
+        hyper_dicts, key, (name, i) = _hyper_dicts(opt), _key(opt, "lr"), _split(_key(opt, "mom"))
+        recorder = self.learn.__dict__.get("recorder")
+        # an attribute each, for a callback has a `__getattr__`, which makes Python take 30 ns for one: 10 % of a batch
+        self._to_write = self._steps, self._n_iter, hyper_dicts, key, name, i
+        self._to_record = self._steps, self._n_iter, hyper_dicts, itemgetter(key), name, i, self._record, recorder
 
     def before_epoch(self):
         if self.learn.epoch * self._n_iter >= self._cycles.n_batches:
@@ -143,34 +145,30 @@ class CLRCallback(Callback):
             self.learn.dl = _FirstBatches(self.learn.dl, left)
 
     def before_batch(self):
-        learn, (steps, _, n_iter, hyper_dicts, peaks, key, name, i) = self.learn, self._loop
-        factor, momentum = steps.at(learn.epoch * n_iter + learn.iter)
-        groups = zip(hyper_dicts(learn.opt), peaks)
+        learn, (steps, n_iter, hyper_dicts, key, name, i) = self.learn, self._to_write
+        _, rates, momentum = steps.at(learn.epoch * n_iter + learn.iter)
+        groups = zip(hyper_dicts(learn.opt), rates)
         if momentum is None:  # asked once, not in each group: a tenth of the time of 100 groups
-            for group, peak in groups:
-                group[key] = factor * peak
+            for group, rate in groups:
+                group[key] = rate
         elif i is None:
-            for group, peak in groups:
-                group[key] = factor * peak
+            for group, rate in groups:
+                group[key] = rate
                 group[name] = momentum
         else:  # fastai's `set_item_pg` does the same in 1.3 µs a group instead of 0.2
-            for group, peak in groups:
-                group[key] = factor * peak
+            for group, rate in groups:
+                group[key] = rate
                 group[name] = (*group[name][:i], momentum, *group[name][i + 1 :])
 
     def after_batch(self):
-        learn, (steps, record, n_iter, hyper_dicts, peaks, key, name, i) = self.learn, self._loop
-        groups, factor, lrs, loss = hyper_dicts(learn.opt), steps.factor, None, None
-        for group, peak in zip(groups, peaks):  # a loop: to build two lists and compare them takes 1.2 times that
-            if group[key] != factor * peak:
-                lrs = list(map(itemgetter(key), groups))  # a comprehension would slow the batches that need none
-                break
+        learn, (steps, n_iter, hyper_dicts, rate, name, i, record, recorder) = self.learn, self._to_record
+        groups, (factor, rates, _), loss = hyper_dicts(learn.opt), steps.last, None
         momentum = name and (groups[-1][name] if i is None else groups[-1][name][i])
-        recorder = learn.__dict__.get("recorder")
         if recorder is not None and (losses := recorder.losses):
             with DisableTorchFunctionSubclass():  # the loss is a fastai TensorBase: `float` takes 0.5 µs here, 4.4 else
                 loss = float(losses[-1])
-        record.add_batch(lrs, momentum, loss, factor)
+        lrs = list(map(rate, groups))
+        record.add_batch(None if lrs == rates else lrs, momentum, loss, factor)
         done = learn.epoch * n_iter + learn.iter + 1
         if done in steps.cycle_ends:
             self._end_cycle(steps.cycle_ends[done])

@@ -11,6 +11,7 @@ from .checks import check_number, set_number
 __all__ = ["Cycles", "Place", "Steps"]
 
 BLOCK = 1024  # steps evaluated at a time: all of them cost as much as 3 evaluated one by one
+FEW = 64  # of them made Python floats at a time: with 100 groups all at once would take a batch 1.1 times as long
 
 
 class Place(NamedTuple):
@@ -112,30 +113,39 @@ class Cycles:
 
 
 class Steps:
-    """A schedule over the cycles of a fit, read one step at a time; a block of steps is evaluated as an array.
+    """A schedule over the cycles of a fit, read one step at a time.
 
-    factor: the share of the peak rate that was read last, 1 before the first.
-    cycle_ends: of the block that was read last and of the next one, for its first batches may be skipped unread, the
-    number of each cycle by the batches done when it ends.
+    peaks: the peak rate of each parameter group.
+    last: what was read last; before that, the peaks.
+    cycle_ends: of the steps evaluated last and of as many after them, for those may be skipped unread, the number of
+    each cycle by the batches done when it ends.
     """
 
-    def __init__(self, schedule, cycles: Cycles):
-        self.schedule, self.cycles = schedule, cycles
-        self.factor = 1.0
+    def __init__(self, schedule, cycles: Cycles, peaks=()):
+        self.schedule, self.cycles, self.peaks = schedule, cycles, peaks
+        self.last, self._ready = (1.0, peaks, None), range(0)
         self._evaluate(range(BLOCK))
 
-    def at(self, step: int) -> tuple[float, float | None]:
-        """The share of the peak rate and the momentum (None if it is not cycled) at `step`."""
+    def at(self, step: int) -> tuple[float, list[float], float | None]:
+        """The share of the peak rate, the rate of each group and the momentum (None if it is not cycled) at `step`."""
+        if step not in self._ready:
+            self._prepare(step)
+        self.last = self._rows[step - self._ready.start]
+        return self.last
+
+    def _prepare(self, step):
+        """Make the values of a few steps Python floats: numpy's make a checkpoint that a safe load refuses."""
         if step not in self._block:
             self._evaluate(range(step, step + BLOCK))
-        i = step - self._block.start
-        self.factor = self._factors[i]
-        return self.factor, self._momentums[i]
+        first = step - self._block.start
+        self._ready = self._block[first : first + FEW]
+        factors, rates, momentums = (o[first : first + FEW] for o in self._values)
+        self._rows = list(zip(factors, rates.tolist(), momentums))
 
     def _evaluate(self, block):
         factors, momentums = self.schedule.at(np.array(block), self.cycles)
-        self._factors = factors.tolist()  # Python floats: numpy's make a checkpoint that a safe load refuses
-        self._momentums = [None] * len(block) if momentums is None else momentums.tolist()
+        momentums = [None] * len(block) if momentums is None else momentums.tolist()
+        self._values = factors.tolist(), np.multiply.outer(factors, self.peaks), momentums
         ends = self.cycles.ends
         first, last = np.searchsorted(ends, [block.start + 1, block.stop + BLOCK + 1])
         self.cycle_ends = {int(ends[k]): k for k in range(first, last)}

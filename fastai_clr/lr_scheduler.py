@@ -53,7 +53,7 @@ class CLRScheduler(LRScheduler):
 
     def get_lr(self) -> list:
         """The rate of each parameter group at this batch; its momentum is set here, as in torch's `CyclicLR`."""
-        factor, momentum = self._steps.at(self.last_epoch)
+        factor, _, momentum = self._steps.at(self.last_epoch)
         if momentum is not None:
             for group in self.optimizer.param_groups:
                 if "betas" in group:
