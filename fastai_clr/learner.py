@@ -12,8 +12,9 @@ from fastcore.foundation import L
 
 from . import fit07
 from .arguments import as_callbacks, as_metrics, decouples_weight_decay, optimizer_to_be, per_group
-from .callback import CLRCallback, batches_per_epoch
+from .callback import CLRCallback
 from .checks import check_number
+from .loop import batches_per_epoch
 from .record import Record
 from .schedules import CircularLR
 

@@ -9,9 +9,10 @@ from fastai.learner import Learner
 
 from . import fit07
 from .arguments import as_callbacks, lr_to_be, optimizer_to_be
-from .callback import CLRCallback, batches_per_epoch
+from .callback import CLRCallback
 from .checks import check_number
 from .learner import check_native_names, checked_07, checked_clr, native_fit
+from .loop import batches_per_epoch
 from .preview import at_positions
 from .record import Record
 

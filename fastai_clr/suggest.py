@@ -7,9 +7,9 @@ from fastai.learner import Learner
 
 from .arguments import optimizer_to_be, per_group
 from .aside import aside
-from .callback import batches_per_epoch
 from .checks import check_number
 from .cycles import Cycles
+from .loop import batches_per_epoch
 
 __all__ = ["Suggestion", "suggest_clr"]
 
