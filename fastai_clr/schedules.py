@@ -28,7 +28,7 @@ class Schedule:
         return f"{type(self).__name__}({', '.join(given)})"
 
     def factor(self, i, cycle: Place):
-        """The learning rate of batch `i` (from 0) of `cycle`, as a share of the peak rate."""
+        """The learning rate of batch `i` (from 0; a number or an array) of `cycle`, as a share of the peak rate."""
         raise NotImplementedError
 
     def height(self, i, cycle: Place):
@@ -55,7 +55,8 @@ class Schedule:
             return tuple(None if o[0] is None else np.concatenate(o).reshape(shape) for o in (factors, momentums))
         i, cycle = cycles.place(step)
         values = self.factor(i, cycle), self._momentum(i, cycle)
-        return values if np.ndim(step) else tuple(None if v is None else float(v) for v in values)
+        full = [None if v is None else np.full(np.shape(step), v, float) for v in values]
+        return tuple(full) if np.ndim(step) else tuple(None if v is None else v.item() for v in full)
 
     def _momentum(self, i, cycle):
         if self.mom_a is None:
@@ -244,7 +245,7 @@ class Constant(Schedule):
     """The peak rate at every batch. Source: 0.7.0, what a fit without `cycle_len` does."""
 
     def factor(self, i, cycle):
-        return np.ones_like(i, dtype=float)
+        return 1.0
 
 
 def _peaks(lr):

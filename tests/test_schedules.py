@@ -1,6 +1,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from conftest import TRACES, assert_same_rates
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles
+from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Schedule
+from fastai_clr.cycles import Steps
 
 whole_or_fraction = st.one_of(st.integers(1, 60), st.floats(1, 60))
 moms = st.one_of(st.tuples(), st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)))
@@ -54,6 +56,31 @@ def test_the_values_of_fastai_0_7(case):
 )
 def test_the_factor_of_each_batch(schedule, nb, factors):
     assert schedule.at(np.arange(nb), Cycles(1, nb))[0] == pytest.approx(factors, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    "share, factors",
+    [
+        (lambda i, cycle: 0.5, [0.5, 0.5, 0.5, 0.5]),  # the same at every batch
+        (lambda i, cycle: 1 + 0 * i, [1.0, 1.0, 1.0, 1.0]),  # whole numbers
+        (lambda i, cycle: np.float32(1) / (1 + i).astype("float32"), [1, 0.5, np.float32(1 / 3), 0.25]),
+        (lambda i, cycle: 1 - i / cycle.nb, [1, 0.75, 0.5, 0.25]),
+    ],
+    ids=["a constant", "integers", "float32", "float64"],
+)
+def test_a_new_shape_needs_no_more_than_its_factor(share, factors):
+    @dataclass(frozen=True, repr=False)
+    class Shape(Schedule):
+        def factor(self, i, cycle):
+            return share(i, cycle)
+
+    fit = Cycles(1, 4)
+    values, momentums = Shape().at(np.arange(4), fit)
+    assert values.tolist() == factors and values.dtype == np.float64 and momentums is None
+    steps = Steps(Shape(), fit, [1, 10])  # peaks that are whole numbers, too
+    for step, factor in enumerate(factors):
+        assert Shape().at(step, fit) == (factor, None)
+        assert steps.at(step) == (factor, [factor, 10 * factor], None)
 
 
 def test_only_the_fits_first_batches_wait_for_the_cosine():
