@@ -1,11 +1,10 @@
 """Cyclical learning rates for fastai 2: `learn.fit(lr, 1, cycle_len=3, use_clr=(32, 5))`.
 
-In a notebook write `from fastai_clr.all import *` after fastai's own star import. This module alone holds the
-schedules, which are pure numbers, and imports neither fastai nor torch.
+In a notebook write `from fastai_clr.all import *` after fastai's own star import: it installs everything on `Learner`.
+This module alone holds the schedules, which are pure numbers, and imports neither fastai nor torch.
 """
 
-from .preview import plot_schedules
-from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Place, Schedule
+from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
 
 __version__ = "0.1.0"
 __all__ = [
@@ -13,8 +12,8 @@ __all__ = [
     "CircularLRBeta",
     "Constant",
     "CosAnneal",
+    "Cycle",
     "Cycles",
-    "Place",
     "Schedule",
     "__version__",
     "plot_schedules",

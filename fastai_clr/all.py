@@ -1,13 +1,20 @@
 """The star import for notebooks: `from fastai_clr.all import *`. It installs everything on fastai's Learner."""
 
-from . import compare, learner, planned, suggest  # noqa: F401  (importing them installs the patches)
-from .callback import CLRCallback
-from .comparison import Comparison
-from .preview import plot_schedules
+from .learner.callback import CLRCallback
 from .record import Record
-from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Place, Schedule
+from .report import Comparison
+from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
 
 __all__ = [
-    "CLRCallback", "CircularLR", "CircularLRBeta", "Comparison", "Constant", "CosAnneal", "Cycles", "Place", "Record",
-    "Schedule", "plot_schedules",
-]  # fmt: skip
+    "CLRCallback",
+    "CircularLR",
+    "CircularLRBeta",
+    "Comparison",
+    "Constant",
+    "CosAnneal",
+    "Cycle",
+    "Cycles",
+    "Record",
+    "Schedule",
+    "plot_schedules",
+]

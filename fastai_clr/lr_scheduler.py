@@ -1,11 +1,14 @@
-"""The schedules in plain PyTorch: `CLRScheduler`, stepped once a batch. It imports no fastai."""
+"""The schedules in plain PyTorch: `CLRScheduler`, stepped once per batch. It imports no fastai."""
+
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import check_number
-from .cycles import Cycles, Steps
-from .schedules import Schedule
+from .schedules.checks import check_number
+from .schedules.cycles import Cycles
+from .schedules.reader import ScheduleReader
+from .schedules.schedule import Schedule
 
 __all__ = ["CLRScheduler"]
 
@@ -17,26 +20,31 @@ class CLRScheduler(LRScheduler):
 
     optimizer: its learning rates are the peaks, one for each parameter group.
     schedule: say `CircularLR(32, 5)`; one with mom_a and mom_b sets `momentum`, or the first of Adam's `betas`.
-    n_iter: batches in all, which `n_cycles` cycles share, each `cycle_mult` times as long as the one before; or the
-    `Cycles` themselves, say `Cycles(n_cycles=2, cycle_len=1.5, n_iter=len(loader))`.
+    cycles: batches in all, for one cycle; or a `Cycles`, say `Cycles.of_batches(300, n_cycles=2)` or
+    `Cycles(n_cycles=2, cycle_len=1.5, n_iter=len(loader))`.
     last_epoch: as in torch, but it counts batches; leave it, and resume with `load_state_dict`.
 
-    Call `step()` after each batch. Past the last batch it keeps the last rate. `state_dict` holds plain numbers; loaded
-    into a scheduler made with the same arguments, rates and momentum go on where they were. Momentum is set from the
-    beginning, like the rate, also where a `SequentialLR` puts another scheduler first.
-    Raises TypeError or ValueError for an argument of the wrong kind or out of its range, before the optimizer changes.
+    Call `step()` after each batch. After the last batch it keeps the last rate. `state_dict` holds plain numbers; load
+    it into a scheduler made with the same arguments to go on where it was. Momentum is set from the beginning, like the
+    rate, even if a `SequentialLR` puts another scheduler first.
+
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes.
 
     >>> import torch
     >>> optimizer = torch.optim.Adam(torch.nn.Linear(2, 1).parameters(), lr=1e-2)
-    >>> scheduler = CLRScheduler(optimizer, CircularLR(32, 5, 0.95, 0.85), n_iter=300)
+    >>> scheduler = CLRScheduler(optimizer, CircularLR(32, 5, 0.95, 0.85), 300)
     >>> optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["betas"]
     (0.0003125, (0.95, 0.999))
     """
 
-    def __init__(self, optimizer, schedule: Schedule, n_iter, n_cycles=1, cycle_mult=1, *, last_epoch=-1):
+    schedule: Schedule
+    cycles: Cycles
+
+    def __init__(self, optimizer: Optimizer, schedule: Schedule, cycles: int | Cycles, *, last_epoch: int = -1):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
-        cycles = n_iter if isinstance(n_iter, Cycles) else Cycles.of_batches(n_iter, n_cycles, cycle_mult)
+        if not isinstance(cycles, Cycles):
+            cycles = Cycles.of_batches(check_number("cycles", cycles, least=1, integer=True))
         last_epoch = check_number("last_epoch", last_epoch, least=-1, integer=True)
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer should be a torch.optim.Optimizer, but given {optimizer!r}")
@@ -48,25 +56,26 @@ class CLRScheduler(LRScheduler):
                 f"{schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or use "
                 "one that has, say Adam(...) or SGD(..., momentum=0.9)"
             )
-        self.schedule, self.cycles, self._steps = schedule, cycles, Steps(schedule, cycles)
+        self.schedule, self.cycles, self._reader = schedule, cycles, ScheduleReader(schedule, cycles)
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list:
-        """The rate of each parameter group at this batch; its momentum is set here, as in torch's `CyclicLR`."""
-        factor, _, momentum = self._steps.at(self.last_epoch)
+    def get_lr(self) -> list[Any]:
+        """The learning rate of each parameter group at this batch. Like torch's `CyclicLR` it sets momentum, too."""
+        self._reader.read(self.last_epoch)
+        momentum = self._reader.momentum
         if momentum is not None:
             for group in self.optimizer.param_groups:
                 if "betas" in group:
                     group["betas"] = (momentum, *group["betas"][1:])
                 else:
                     group["momentum"] = momentum
-        return [factor * lr for lr in self.base_lrs]
+        return [self._reader.factor * lr for lr in self.base_lrs]
 
-    def state_dict(self) -> dict:
-        """Plain numbers alone, so that `torch.load(..., weights_only=True)` reads them."""
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, so that `torch.load(..., weights_only=True)` reads them."""
         return {name: getattr(self, name) for name in _STATE}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; the optimizer gets rate and momentum of that batch, whichever is loaded first."""
         n, given = len(self.base_lrs), len(state_dict["base_lrs"])
         if given != n:

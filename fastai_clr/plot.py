@@ -1,20 +1,30 @@
 """Arrays onto matplotlib axes: each function takes `ax` (None makes a figure) and returns the axes it drew on."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 __all__ = ["comparison", "curve", "rates", "several"]
 
 BATCHES = "iteration (batches)"
-MANY_CYCLES = 40  # more cycle ends than this hide the curve they should explain
+MANY_CYCLES = 40  # more dotted cycle ends than this would hide the curve
 MANY_POINTS = 10_000  # a line of more is thinned: 1e6 points take 20 times as long to draw and look the same
 MANY_GROUPS = 12  # more names than this do not fit beside the curves
 
 
-def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
-    """Learning rate against batch, a line for each parameter group, beside it the momentum, cycle ends dotted.
+def rates(
+    groups: Sequence[Any],
+    momentums: Any = None,
+    cycle_ends: Any = (),
+    title: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw learning rate against batch, a line per parameter group, with the momentum beside it and cycle ends dotted.
 
-    groups: one sequence of rates for each parameter group. momentums: a sequence, or None for no second panel.
-    cycle_ends: batches, from 1. title: a line above the rates in numbers; None leaves both out.
+    groups: the rates of each parameter group, one per batch. momentums: one per batch, or None for no second panel.
+    cycle_ends: batches, from 1.
+    title: a first line for the title; a second gives the rates in numbers. None leaves both out.
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     """
     own_figure = ax is None
@@ -23,7 +33,7 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
     differ = any(not np.array_equal(o, groups[-1]) for o in groups)
     lines = []
     for o in groups:
-        color = lines[0].get_color() if lines and not differ else None  # the axes' next colour
+        color = lines[0].get_color() if lines and not differ else None  # None: the axes' next colour
         lines += _line(ax, iterations, o, color=color)
     if differ and len(groups) > 10:  # more than there are colours
         from matplotlib import colormaps
@@ -46,12 +56,12 @@ def rates(groups, momentums=None, cycle_ends=(), title=None, ax=None):
     return ax
 
 
-def several(curves, cycle_ends=(), show_moms=True, ax=None):
-    """Schedules on the same axes, one colour each, and their momentum beside them where any of them cycles it.
+def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = True, ax: Any = None) -> Any:
+    """Draw schedules on the same axes, one colour each, with their momentum beside them if any of them cycles it.
 
-    curves: by the name in the legend, a pair of rates and momentum (None where it is not cycled), one value a batch.
-    cycle_ends: batches, from 1. ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not
-    drawn.
+    curves: by the name in the legend, a pair of rates and momentums, one per batch; momentums None if not cycled.
+    cycle_ends: batches, from 1.
+    ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     """
     own_figure = ax is None
     ax, moms_ax = _panels(ax, show_moms and any(moms is not None for _, moms in curves.values()))
@@ -72,12 +82,12 @@ def several(curves, cycle_ends=(), show_moms=True, ax=None):
     return ax
 
 
-def comparison(curves, score, target=None, axes=None):
-    """Rates, training losses and scores of several schedules side by side, one colour each; returns the three axes.
+def comparison(curves: Mapping[str, Any], score: str, target: float | None = None, axes: Any = None) -> Any:
+    """Draw rates, training losses and scores of several schedules, one colour each; returns the three axes.
 
-    curves: by name, the rates (one a batch), the losses (runs x batches) and the scores (runs x epochs); of several
-    runs the mean is drawn, and a band of one standard deviation around it.
-    score: what the scores are. target: a value of it to be marked. axes: three axes; None makes a figure.
+    curves: by name, the rates (one per batch), the losses (runs x batches) and the scores (runs x epochs). Of several
+    runs it draws the mean in a band of one standard deviation.
+    score: name of the scores. target: a score to mark. axes: three axes; None makes a figure.
     """
     own_figure = axes is None
     if own_figure:
@@ -108,22 +118,22 @@ def comparison(curves, score, target=None, axes=None):
     return axes
 
 
-def curve(x, y, xlabel, ylabel, log=False, ax=None):
-    """`y` against `x` with labelled axes, x logarithmic if `log`."""
+def curve(x: Any, y: Any, xlabel: str, ylabel: str, log: bool = False, ax: Any = None) -> Any:
+    """Draw `y` against `x` with labelled axes, x logarithmic if `log`."""
     ax, _ = _panels(ax, False)
     _line(ax, x, y)
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     return ax
 
 
-def _mark_cycles(panels, cycle_ends):
+def _mark_cycles(panels: list[Any], cycle_ends: Any) -> None:
     if len(cycle_ends) <= MANY_CYCLES:
         for panel in panels:
             for end in cycle_ends:
                 panel.axvline(end, color="grey", linestyle=":", linewidth=1)
 
 
-def _panels(ax, two):
+def _panels(ax: Any, two: bool) -> tuple[Any, Any]:
     """The axes to draw on and, if there are `two`, the second ones (else None)."""
     if ax is None:
         import matplotlib.pyplot as plt
@@ -133,7 +143,7 @@ def _panels(ax, two):
     return pair[0], pair[1] if two and len(pair) > 1 else None
 
 
-def _as_axes(name, given, least):
+def _as_axes(name: str, given: Any, least: int) -> Any:
     axes = np.asarray(given, dtype=object).ravel()
     if len(axes) < least or not all(hasattr(o, "axvline") for o in axes):
         raise TypeError(
@@ -142,15 +152,15 @@ def _as_axes(name, given, least):
     return axes
 
 
-def _line(ax, x, y, **style):
+def _line(ax: Any, x: Any, y: Any, **style: Any) -> Any:
     marker = "o" if len(y) == 1 else None  # a line of one point cannot be seen
     return ax.plot(*_thinned(x, y), marker=marker, **style)
 
 
-def _thinned(x, y):
-    """The points themselves up to MANY_POINTS, else of each of as many bins the ones that an eye would see.
+def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
+    """At most MANY_POINTS of the points, chosen so that the line looks the same.
 
-    Those are the points with the smallest and the largest x and y of their bin, in their order.
+    A long line is cut into bins; each keeps the points with its smallest and largest x and y, in their order.
     """
     if len(y) <= MANY_POINTS:
         return x, y
@@ -163,13 +173,13 @@ def _thinned(x, y):
     return x[kept], y[kept]
 
 
-def _name_groups(ax, lines, peaks, beside):
+def _name_groups(ax: Any, lines: list[Any], peaks: list[Any], beside: bool) -> None:
     named = np.unique(np.linspace(0, len(lines) - 1, MANY_GROUPS).astype(int))  # first and last among them
     names = [f"group {k}, at most {peaks[k]:.3g}" for k in named]
     where = dict(loc="center left", bbox_to_anchor=(1, 0.5)) if beside else {}  # a neighbour may be beside given axes
     ax.legend([lines[k] for k in named], names, fontsize="small", **where)
 
 
-def _in_numbers(rates):
+def _in_numbers(rates: Any) -> str:
     peak = int(np.argmax(rates))
     return f"starts at {rates[0]:.3g}, peaks at {rates[peak]:.3g} in batch {peak + 1}, ends at {rates[-1]:.3g}"

@@ -1,12 +1,14 @@
-"""What a fit did: the rates and momenta that the optimizer held, the losses, and their plots."""
+"""`learn.sched`: what a fit did, batch by batch and epoch by epoch, and its plots."""
 
 from array import array
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from . import plot
-from .checks import check_number
-from .schedules import Schedule
+from .schedules.checks import check_number
+from .schedules.schedule import Schedule
 
 __all__ = ["Record"]
 
@@ -33,162 +35,171 @@ _GONE = {
 class Record:
     """`learn.sched`: what the last fit did, batch by batch, as the optimizer really held it.
 
-    lrs, momentums: of the last parameter group, one float a batch; momentums is empty where none was recorded.
-    all_lrs: batches x parameter groups. losses: training loss of each batch, smoothed with 0.98.
+    schedule: the schedule that ran; None for a fit of fastai's own.
+    lrs, momentums: learning rate and momentum of the last parameter group, one float per batch. momentums is empty if
+    none was recorded.
+    all_lrs: learning rates, batches x parameter groups.
+    losses: training loss of each batch, smoothed with 0.98.
     iterations: the batches, from 1. cycle_ends: the batches (from 1) at which a cycle ended.
-    val_losses: validation loss, one an epoch. rec_metrics: metrics, one an epoch: a number for one metric, a list for
-    several. schedule: the schedule that ran, None for a fit of fastai's own.
+    val_losses: validation loss, one per epoch.
+    rec_metrics: metrics, one item per epoch: a number for one metric, a list for several. metric_names: their names.
 
-    Plain data: it holds no reference to the learner. Source: 0.7.0's `learn.sched`.
+    It is plain data without a reference to the Learner. Source: 0.7.0's `learn.sched`.
     """
 
-    # The rates of group k are `_base` times `_scales[k]`, or where that is not exact its column in `_own`: 24 bytes a
-    # batch for rate, momentum and loss, and 8 for each group that did not follow the last one. That is never in `_own`.
+    # 24 bytes per batch: a factor, a momentum and a loss. The rates of all groups are factor x peaks. Batches in which
+    # the optimizer held other rates are rows in `_held`, the number of the batch and then the rates.
 
-    def __init__(self, schedule: Schedule | None = None, n_groups: int = 1, peaks=None):
+    schedule: Schedule | None
+    momentums: "array[float]"
+    losses: "array[float]"
+    cycle_ends: list[int]
+    val_losses: list[float]
+    rec_metrics: list[Any]
+    metric_names: list[str]
+
+    def __init__(self, schedule: Schedule | None = None, peaks: Sequence[float] = (1.0,)):
         self.schedule = schedule
-        self._peaks = [1.0] * n_groups if peaks is None else list(peaks)
-        self._base, self._scales, self._own, self._apart = array("d"), self._peaks, {}, False
+        self._peaks, self._factors, self._held = list(peaks), array("d"), array("d")
         self.momentums, self.losses = array("d"), array("d")
-        self.cycle_ends: list[int] = []
-        self.val_losses: list[float] = []
-        self.rec_metrics: list = []
+        self.cycle_ends, self.val_losses, self.rec_metrics, self.metric_names = [], [], [], []
 
     @classmethod
-    def of_recorder(cls, recorder, momentums=()) -> "Record":
-        """The record of a fit that had no schedule of ours, from what fastai's `Recorder` kept of it."""
+    def of_recorder(cls, recorder: Any, momentums: Sequence[float] = ()) -> "Record":
+        """The record of a fit without a schedule of ours, from fastai's `Recorder` after it.
+
+        momentums: one per batch, if a `ParamScheduler` recorded them.
+        """
         record = cls()
-        record._set_columns([array("d", map(float, recorder.lrs))])
+        record._factors = array("d", map(float, recorder.lrs))
         record.losses = array("d", map(float, recorder.losses))
         record.momentums = array("d", map(float, momentums))
         for values in recorder.values:
-            record.add_epoch(recorder.metric_names, values)
+            record.add_epoch(recorder, values)
         return record
 
-    def add_batch(self, lrs, momentum, loss, share=None):
-        """One batch: the rate of each parameter group, and momentum and loss where there are any (else None).
+    @classmethod
+    def of_rates(
+        cls, rates: np.ndarray, momentums: np.ndarray | None, schedule: Schedule | None, cycle_ends: list[int]
+    ) -> "Record":
+        """The record of a fit that has not run.
 
-        lrs: None if the rate of each group was exactly `share` times its peak.
+        rates: batches x parameter groups. momentums: one per batch, or None.
         """
-        if self._apart or lrs is not None:
-            share = self._add_apart(lrs, share)
-        self._base.append(share)
+        record = cls(schedule, [1.0] * rates.shape[1])
+        for factor, held in zip(rates[:, -1].tolist(), rates.tolist()):
+            record.add_batch(factor, None, None, held)
+        record.momentums = array("d", [] if momentums is None else momentums.tolist())
+        record.cycle_ends = cycle_ends
+        return record
+
+    def add_batch(
+        self, factor: float, momentum: float | None, loss: float | None, held: Sequence[float] | None = None
+    ) -> None:
+        """Append a batch.
+
+        factor: share of the peak rate. momentum, loss: None if there is none.
+        held: the rate of each parameter group, if it is not factor x peak.
+        """
+        if held is not None:
+            self._held.append(len(self._factors))
+            self._held.extend(held)
+        self._factors.append(factor)
         if momentum is not None:
             self.momentums.append(momentum)
         if loss is not None:
             self.losses.append(loss)
 
-    def _add_apart(self, lrs, share):
-        """What to add to `_base`, from the first batch on in which a group did not have its share of the peak."""
-        self._apart = True
-        if lrs is None:
-            lrs = [share * peak for peak in self._peaks]
-        if share is None or share * self._scales[-1] != lrs[-1]:  # then the last group's own rates are the base
-            if self._scales[-1] != 1:
-                self._set_columns(self.group_lrs)
-            share = lrs[-1]
-        for k, (scale, lr) in enumerate(zip(self._scales, lrs)):
-            if k not in self._own and share * scale != lr:
-                self._own[k] = self._column(k)
-            if k in self._own:
-                self._own[k].append(lr)
-        return share
-
-    def _set_columns(self, columns):
-        """Hold the rates as the last group's, and those of each group that differs from it."""
-        self._base, self._scales = columns[-1], [1.0] * len(columns)
-        self._own = {k: o for k, o in enumerate(columns) if o != columns[-1]}
-
-    def _column(self, k):
-        """The rates of group `k`, bit for bit: numpy multiplies floats as Python does."""
-        return self._own[k] if k in self._own else array("d", np.multiply(self._base, self._scales[k]).tobytes())
-
-    def trim(self):
-        """Give back the room to grow that an array keeps, up to a sixteenth of it."""
-        self._base, self.momentums, self.losses = self._base[:], self.momentums[:], self.losses[:]
-        self._own = {k: o[:] for k, o in self._own.items()}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        if columns := self.__dict__.pop("group_lrs", None):  # a file of release 0.1.0: a column for each group
-            self._peaks, self._apart = [1.0] * len(columns), True
-            self._set_columns(columns)
-
-    def add_epoch(self, names, values):
-        """One epoch, as fastai's `Recorder` keeps it: `values` go with the `names` between 'epoch' and 'time'."""
-        names = [o for o in names if o not in ("epoch", "time")]
+    def add_epoch(self, recorder: Any, values: Sequence[Any]) -> None:
+        """Append an epoch: the `values` that fastai's `Recorder` kept of it."""
+        names = list(recorder.metric_names)[1:]  # the first is 'epoch'
+        if recorder.add_time:
+            names.pop()
         if "valid_loss" not in names or len(values) != len(names):
             return  # this epoch was not validated
-        loss, *metrics = list(values)[names.index("valid_loss") :]
+        at = names.index("valid_loss")
+        loss, *metrics = list(values)[at:]
         if loss is None:
             return  # there was nothing to validate on
         self.val_losses.append(loss)
+        self.metric_names = names[at + 1 :]
         if metrics:
             self.rec_metrics.append(metrics if len(metrics) > 1 else metrics[0])
 
-    @property
-    def lrs(self) -> array:
-        return self._column(len(self._scales) - 1)
+    def trim(self) -> None:
+        """Release the arrays' spare capacity."""
+        self._factors, self._held = self._factors[:], self._held[:]
+        self.momentums, self.losses = self.momentums[:], self.losses[:]
 
     @property
-    def group_lrs(self) -> list[array]:
-        return [self._column(k) for k in range(len(self._scales))]
+    def lrs(self) -> "array[float]":
+        """Learning rate of the last parameter group, one float per batch."""
+        return array("d", self._group_lrs()[-1].tobytes())
 
     @property
     def all_lrs(self) -> np.ndarray:
-        return np.stack([np.array(o) for o in self.group_lrs], axis=1)
+        """Learning rates, batches x parameter groups."""
+        return np.stack(self._group_lrs(), axis=1)
+
+    def _group_lrs(self) -> list[np.ndarray]:
+        factors, rows = np.array(self._factors), np.array(self._held).reshape(-1, 1 + len(self._peaks))
+        rates = [factors * peak for peak in self._peaks]
+        for k, group_rates in enumerate(rates, 1):
+            group_rates[rows[:, 0].astype(int)] = rows[:, k]
+        return rates
 
     @property
     def iterations(self) -> range:
-        return range(1, len(self._base) + 1)
+        """The batches, from 1."""
+        return range(1, len(self._factors) + 1)
 
-    def __repr__(self):
-        return f"Record({self.schedule!r}: {len(self._base)} batches, {len(self.val_losses)} epochs validated)"
+    def __repr__(self) -> str:
+        return f"Record({self.schedule!r}: {len(self._factors)} batches, {len(self.val_losses)} epochs validated)"
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         why = _GONE.get(name, f"it has {', '.join(o for o in dir(self) if o[0] != '_')}")
         raise AttributeError(f"learn.sched has no {name!r}: {why}")
 
-    def plot_lr(self, show_moms=True, show_text=True, ax=None):
-        """Learning rate against batch, a line for each parameter group, cycle ends dotted; returns the rate's axes.
+    def plot_lr(self, show_moms: bool = True, show_text: bool = True, ax: Any = None) -> Any:
+        """Draw the learning rate of each batch, a line per parameter group, cycle ends dotted; returns the rate's axes.
 
-        show_moms: draw the momentum beside it, where it changed during the fit.
+        show_moms: draw the momentum beside it, if it changed during the fit.
         show_text: say in a title which schedule ran and where it started, peaked and ended.
         ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
 
-        Raises ValueError where nothing was recorded yet.
+        Raises ValueError if nothing was recorded yet.
         """
         self._check_recorded(self.iterations)
         moms = self.momentums if show_moms and self.momentums and np.ptp(self.momentums) > 0 else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
-        return plot.rates(self.group_lrs, moms, self.cycle_ends, title, ax)
+        return plot.rates(self._group_lrs(), moms, self.cycle_ends, title, ax)
 
-    def plot_loss(self, n_skip=10, n_skip_end=5, ax=None, **gone):
-        """Smoothed training loss against batch; returns the axes.
+    def plot_loss(self, n_skip: int = 10, n_skip_end: int = 5, ax: Any = None, **gone: Any) -> Any:
+        """Draw the smoothed training loss of each batch; returns the axes.
 
-        n_skip, n_skip_end: batches left out at the start and at the end; where that would leave nothing, none are.
+        n_skip, n_skip_end: batches to leave out at the start and at the end; none if that would leave nothing.
         ax: axes to draw on; None makes a figure.
 
-        Raises ValueError where nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
+        Raises ValueError if nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
         """
         for name in gone:
             raise TypeError(f"plot_loss has no argument {name!r}" + (f": {_GONE[name]}" if name in _GONE else ""))
         part = self._part(n_skip, n_skip_end)
         return plot.curve(self.iterations[part], self.losses[part], plot.BATCHES, "training loss (smoothed)", ax=ax)
 
-    def plot(self, n_skip=10, n_skip_end=5, linear=False, ax=None):
-        """Smoothed training loss against learning rate, on a logarithmic axis, as after `lr_find`; returns the axes.
+    def plot(self, n_skip: int = 10, n_skip_end: int = 5, linear: bool = False, ax: Any = None) -> Any:
+        """Draw the smoothed training loss against the learning rate, as after `lr_find`; returns the axes.
 
-        n_skip, n_skip_end: batches left out at the start and at the end; where that would leave nothing, none are.
-        linear: a linear axis instead. ax: axes to draw on; None makes a figure.
+        n_skip, n_skip_end: batches to leave out at the start and at the end; none if that would leave nothing.
+        linear: use a linear axis for the rate, not a logarithmic one. ax: axes to draw on; None makes a figure.
 
-        Raises ValueError where nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
+        Raises ValueError if nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
         """
         part = self._part(n_skip, n_skip_end)
         label = "learning rate" if linear else "learning rate (log scale)"
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
 
-    def _part(self, n_skip, n_skip_end):
+    def _part(self, n_skip: int, n_skip_end: int) -> slice:
         self._check_recorded(self.iterations)
         if not self.losses:
             raise ValueError("learn.sched has nothing to plot, no losses: the Learner had no Recorder")
@@ -197,7 +208,7 @@ class Record:
         return slice(first, last) if last - first > 1 else slice(None)
 
     @staticmethod
-    def _check_recorded(values):
+    def _check_recorded(values: Sequence[Any]) -> None:
         if not values:
             raise ValueError(
                 "learn.sched has nothing to plot yet: train first, say learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))"

@@ -12,7 +12,7 @@ IMAGES = Path(__file__).parent / "images"
 def annotated_schedule():
     """The learning rate of `use_clr=(32, 5)` over 300 batches, with what each number means."""
     figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-    CircularLR(32, 5).plot(lr=1e-2, n_iter=300, show_text=False, ax=ax)
+    CircularLR(32, 5).plot(lr=1e-2, n_batches=300, show_text=False, ax=ax)
     ax.lines[0].set_linewidth(2.5)
     ax.set(xlim=(-8, 308), ylim=(0, 0.0138))
     ax.set_title("learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))", family="monospace")
@@ -32,7 +32,7 @@ def annotated_schedule():
 
 def side_by_side():
     """The schedules that people choose from, over 300 batches with the same peak."""
-    return plot_schedules(["clr(32,5)", "clr_beta(10,10)", "one_cycle", "cosine"], lr=1e-2, n_iter=300).figure
+    return plot_schedules(["clr(32,5)", "clr_beta(10,10)", "one_cycle", "cosine"], lr=1e-2, n_batches=300).figure
 
 
 if __name__ == "__main__":

@@ -1,112 +1,11 @@
-"""Real learners on scikit-learn's handwritten digits, with exactly as many batches and parameter groups as asked for."""
+"""The fixtures; what tests call themselves is in helpers.py."""
 
-import json
-import os
 from functools import partial
-from pathlib import Path
 
-import matplotlib
-import numpy as np
-import pandas as pd
 import pytest
-import torch
-from fastai.callback.core import Callback
-from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
-from fastai.learner import Learner
-from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
-from fastai.optimizer import SGD, Adam, OptimWrapper
-from fastai.tabular.all import CategoryBlock, Normalize, TabularDataLoaders, tabular_learner
-from fastcore.imports import noop
-from sklearn.datasets import load_digits
-from torch import nn
 
-import fastai_clr.all  # noqa: F401  (installs the patches)
-
-matplotlib.use("agg")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-torch.set_num_threads(1)
-
-DATA = Path(__file__).parent / "data"
-TRACES = json.loads((DATA / "fastai07_traces.json").read_text())["cases"]
-OPTIMIZERS = {
-    "fastai SGD": partial(SGD, mom=0.9),
-    "fastai Adam": Adam,
-    "torch SGD": partial(OptimWrapper, opt=partial(torch.optim.SGD, momentum=0.9)),
-    "torch AdamW": partial(OptimWrapper, opt=torch.optim.AdamW),
-}
-_digits = load_digits()
-PIXELS, DIGITS = torch.tensor(_digits.data, dtype=torch.float32) / 16, torch.tensor(_digits.target)
-
-
-def each_layer(model):
-    return [list(layer.parameters()) for layer in model]
-
-
-def make_learner(path, n_batches=20, n_groups=1, opt_func=Adam, bs=4, n_valid=32, metrics=(), shuffle=True, **kwargs):
-    """A learner with `n_batches` batches in an epoch and `n_groups` parameter groups, one for each layer."""
-    torch.manual_seed(0)
-    items = [(PIXELS[i % len(PIXELS)], DIGITS[i % len(DIGITS)]) for i in range(n_batches * bs + n_valid)]
-    split = n_batches * bs
-    dls = DataLoaders(
-        DataLoader(items[:split], bs=bs, shuffle=shuffle), DataLoader(items[split:], bs=bs * 4), device="cpu"
-    )
-    sizes = [64] + [8] * (n_groups - 1) + [10]
-    model = nn.Sequential(*[nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])])
-    learn = Learner(
-        dls, model, loss_func=CrossEntropyLossFlat(), opt_func=opt_func, metrics=list(metrics), path=path,
-        splitter=each_layer, **kwargs,
-    )  # fmt: skip
-    learn.logger = print
-    learn.remove_cb(learn.progress)
-    learn.logger = noop
-    return learn
-
-
-def make_tabular(path, **kwargs):
-    """The digits as a table of 64 columns: 5 batches in an epoch, and data that `export` can leave out."""
-    torch.manual_seed(0)
-    pixels = [f"pixel {i}" for i in range(64)]
-    df = pd.DataFrame(PIXELS[:200].numpy(), columns=pixels).assign(digit=DIGITS[:200].numpy())
-    dls = TabularDataLoaders.from_df(
-        df, procs=[Normalize], cont_names=pixels, y_names="digit", y_block=CategoryBlock(), bs=32, device="cpu",
-        valid_idx=range(160, 200),
-    )  # fmt: skip
-    learn = tabular_learner(dls, layers=[16], path=path, **kwargs)
-    learn.remove_cb(learn.progress)
-    learn.logger = noop
-    return learn, df
-
-
-class Probe(Callback):
-    """What the optimizer holds in the middle of each training batch, read by fastai's own `hypers`."""
-
-    run_valid = False
-
-    def before_fit(self):
-        self.probed_lrs, self.probed_moms, self.probed_wds = [], [], []
-
-    def before_step(self):
-        hypers = self.learn.opt.hypers
-        self.probed_lrs.append([h["lr"] for h in hypers])
-        self.probed_moms.append([h.get("mom") for h in hypers])
-        self.probed_wds.append([h.get("wd") for h in hypers])
-
-
-def state_of(learn):
-    """All that a refused call may not change, in a form that compares."""
-    opt = learn.opt
-    return dict(
-        weights=[p.detach().clone().numpy().tobytes() for p in learn.model.parameters()],
-        opt=id(opt),
-        hypers=[dict(h) for h in opt.hypers] if opt else None,
-        cbs=[id(cb) for cb in learn.cbs],
-        metrics=[id(m) for m in learn.metrics],
-        sched=id(learn.__dict__.get("sched")),
-        attributes=sorted(learn.__dict__),
-        lr=learn.lr,
-    )
+from helpers import make_learner
 
 
 @pytest.fixture
@@ -116,7 +15,7 @@ def learner(tmp_path):
 
 @pytest.fixture
 def learn(learner):
-    """A learner with 20 batches in an epoch, 3 parameter groups, Adam and accuracy."""
+    """A learner with 20 batches per epoch, 3 parameter groups, Adam and accuracy."""
     return learner(n_groups=3, metrics=[accuracy])
 
 
@@ -126,10 +25,3 @@ def close_figures():
 
     yield
     plt.close("all")
-
-
-def assert_same_rates(values, expected, peak):
-    """Equal to 1e-12 of the peak."""
-    values, expected = np.asarray(values, dtype=float), np.asarray(expected, dtype=float)
-    assert values.shape == expected.shape
-    assert np.abs(values - expected).max() <= 1e-12 * np.max(peak)

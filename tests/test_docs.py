@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_learner
 
 import fastai_clr
+from helpers import ROOT, make_learner
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-MODULES = [f"fastai_clr.{p.stem}" for p in Path(fastai_clr.__file__).parent.glob("*.py") if p.stem != "__init__"]
+MODULES = [
+    ".".join(p.relative_to(ROOT).with_suffix("").parts)
+    for p in sorted(Path(fastai_clr.__file__).parent.rglob("*.py"))
+    if p.stem != "__init__"
+]
 EXAMPLES = [
     example
     for module in MODULES

@@ -1,6 +1,5 @@
-"""Every input: what is right trains as previewed, what is wrong is named, and what an earlier version pickled still works."""
+"""Every input: what is right trains as previewed, what is wrong is named."""
 
-import pickle
 import tempfile
 from fractions import Fraction
 from functools import cache, partial
@@ -9,15 +8,15 @@ from math import cos, floor, pi
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, OPTIMIZERS, Probe, make_learner, state_of
 from fastai.metrics import accuracy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, plot_schedules
+from fastai_clr.learner.patches import plan_of
 from fastai_clr.lr_scheduler import CLRScheduler
-from fastai_clr.planned import planned
-from fastai_clr.preview import by_name
+from fastai_clr.schedules import by_name
+from helpers import OPTIMIZERS, Probe, make_learner, state_of
 
 # -- what is right: long fits as arrays ----------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ def test_what_is_previewed_is_trained(
     elif n_cycles > whole * n_batches or form == "native" and cycle_mult != 1 and n_batches < 4:
         return  # cycles of less than a batch: refused
     else:
-        cycles = Cycles.share(whole, n_cycles, cycle_mult, n_batches)
+        cycles = Cycles.of_epochs(whole, n_cycles, cycle_mult, n_batches)
     lr = kind(peaks)
     if kind is torch.tensor:
         peaks = lr.tolist()  # in single precision
@@ -131,7 +130,7 @@ def test_what_is_previewed_is_trained(
         "native": ((whole, peaks), dict(cbs=[CLRCallback(schedule, n_cycles, cycle_mult=cycle_mult)])),
         "fit_clr": ((whole, lr), dict(div=32, cut_div=5, n_cycles=n_cycles, moms=(0.9, 0.8))),
     }[form]
-    preview = planned(learn, args, kwargs)
+    preview = plan_of(learn, args, kwargs).record()
     (learn.fit_clr if form == "fit_clr" else learn.fit)(*args, **{**kwargs, "cbs": [*kwargs.get("cbs", []), probe]})
 
     factors, momentums = schedule.at(np.arange(cycles.n_batches), cycles)
@@ -186,15 +185,15 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
     "CLRCallback": (lambda o: CLRCallback, dict(schedule=CircularLR(), n_cycles=2), {
         "schedule": NOTHING, "n_cycles": NOTHING, "cycle_len": OFF, "cycle_mult": NOTHING, "cycle_save_name": NAMES, "best_save_name": NAMES,
     }),
-    "CLRScheduler": (lambda o: partial(CLRScheduler, resumable(o.model)), dict(schedule=CircularLR(), n_iter=30, n_cycles=2), {
-        "schedule": NOTHING, "n_iter": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING, "last_epoch": {"negative", "np.int -1", "0"},
+    "CLRScheduler": (lambda o: partial(CLRScheduler, resumable(o.model)), dict(schedule=CircularLR(), cycles=30), {
+        "schedule": NOTHING, "cycles": NOTHING, "last_epoch": {"negative", "np.int -1", "0"},
     }),
-    "CLRScheduler()": (lambda o: CLRScheduler, dict(schedule=CircularLR(), n_iter=30), {"optimizer": NOTHING}),
+    "CLRScheduler()": (lambda o: CLRScheduler, dict(schedule=CircularLR(), cycles=30), {"optimizer": NOTHING}),
     "by_name": (lambda o: by_name, {}, {"name": NOTHING}),
-    "plot": (lambda o: CircularLR().plot, dict(n_cycles=2), {"lr": NOTHING, "n_iter": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING, "ax": OFF}),
-    "describe": (lambda o: CircularLR().describe, dict(n_cycles=2), {"lr": NOTHING, "n_iter": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING}),
+    "plot": (lambda o: CircularLR().plot, dict(n_cycles=2), {"lr": NOTHING, "n_batches": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING, "ax": OFF}),
+    "describe": (lambda o: CircularLR().describe, dict(n_cycles=2), {"lr": NOTHING, "n_batches": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING}),
     "plot_schedules": (lambda o: plot_schedules, dict(schedules=["constant"], n_cycles=2), {
-        "schedules": NOTHING, "lr": NOTHING, "n_iter": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING, "ax": OFF,
+        "schedules": NOTHING, "lr": NOTHING, "n_batches": NOTHING, "n_cycles": NOTHING, "cycle_mult": NOTHING, "ax": OFF,
     }),
     "fit": (lambda o: o.fit, TRIANGLE_07, {
         "lrs": NOTHING, "n_cycle": NOTHING, "cycle_mult": NOTHING, "use_clr": OFF, "wds": OFF | ZEROS, "clip": OFF | ZEROS,
@@ -237,47 +236,3 @@ def test_each_argument_meets_every_kind_of_wrong_value(learner, called, name):
         assert any(o in message for o in (name, *ALSO_NAMED.get(name, ()))), message
         assert "\n" not in message and len(raised.value.args) == 1
         assert state_of(learn) == before, kind
-
-
-# -- what an earlier version pickled --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pickled():
-    """Schedules, cycles, a record and callbacks, pickled by the first 0.1.0 next to their values as plain lists."""
-    return pickle.loads((DATA / "pickled_0.1.0.pkl").read_bytes())
-
-
-def test_schedules_pickled_by_an_earlier_version(pickled):
-    assert pickled["schedules"] == [
-        CircularLR(32, 5), CircularLR(20, 10, 0.95, 0.85), CircularLRBeta(10, 13.68), CircularLRBeta(10, 10, 0.95, 0.85),
-        CosAnneal(), Constant(),
-    ]  # fmt: skip
-    cycles = pickled["cycles"]
-    assert cycles == Cycles(3, 1.5, 2, 7) and cycles.ends.tolist() == pickled["ends"]
-    assert cycles.place(20)[1] == pickled["place"][1]
-    for schedule, (factors, momentums) in zip(pickled["schedules"], pickled["values"]):
-        now = schedule.at(np.arange(cycles.n_batches), cycles)
-        np.testing.assert_allclose(now[0], factors, rtol=0, atol=1e-15)
-        assert now[1] is None if momentums is None else now[1].tolist() == pytest.approx(momentums, abs=1e-15)
-        assert repr(schedule) in map(repr, pickled["schedules"]) and schedule.plot() and schedule.describe()
-
-
-def test_a_record_pickled_by_an_earlier_version(pickled):
-    record, expected = pickled["record"], pickled["recorded"]
-    assert record.all_lrs.tolist() == expected["all_lrs"] and list(record.momentums) == expected["momentums"]
-    assert list(record.losses) == expected["losses"] and record.cycle_ends == expected["cycle_ends"] == [15, 30]
-    assert record.val_losses == expected["val_losses"] and record.schedule == CircularLR(20, 10, 0.95, 0.85)
-    ax = record.plot_lr()
-    np.testing.assert_array_equal(ax.lines[1].get_ydata(), record.lrs)
-    assert record.plot_loss() and record.plot()
-
-
-@pytest.mark.parametrize("which, cycles", [("fresh", Cycles(2, 15)), ("used", Cycles(2, 15))])
-def test_a_callback_pickled_by_an_earlier_version(learner, pickled, which, cycles):
-    learn, callback = learner(10, 2), pickled[which]
-    learn.fit(3, [1e-3, 1e-2], cbs=callback)
-    factors, momentums = callback.schedule.at(np.arange(30), cycles)
-    np.testing.assert_array_equal(learn.sched.all_lrs, factors[:, None] * [1e-3, 1e-2])
-    np.testing.assert_array_equal(learn.sched.momentums, momentums)
-    assert learn.sched.cycle_ends == [15, 30] and learn.opt.hypers[0]["mom"] == 0.9

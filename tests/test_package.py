@@ -1,23 +1,16 @@
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
 from importlib.metadata import requires, version
-from pathlib import Path
 
 import fastai_clr
-
-ROOT = Path(__file__).parent.parent
+from helpers import ROOT
 
 
 def test_the_wheel_holds_the_package_alone(tmp_path):
-    source = tmp_path / "source"
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".*", "data", "out", "build", "*.egg-info", "__pycache__")
-    )
-    build = "from setuptools import build_meta; build_meta.build_wheel('..')"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == f"fastai_clr-{fastai_clr.__version__}-py3-none-any.whl"
     files = [
@@ -25,13 +18,9 @@ def test_the_wheel_holds_the_package_alone(tmp_path):
         for f in zipfile.ZipFile(wheel).namelist()
         if not f.startswith(f"fastai_clr-{fastai_clr.__version__}.dist-info/")
     ]
-    assert sorted(files) == sorted(
-        f"fastai_clr/{p.name}"
-        for p in (ROOT / "fastai_clr").iterdir()
-        if p.suffix or p.name == "py.typed"
-        if p.is_file()
-    )
-    assert "fastai_clr/py.typed" in files
+    package = ROOT / "fastai_clr"
+    modules = [p.relative_to(ROOT).as_posix() for p in package.rglob("*.py")]
+    assert sorted(files) == sorted([*modules, "fastai_clr/py.typed"])
 
 
 def test_the_design_cards_packages_are_required_and_a_notebook_is_not():

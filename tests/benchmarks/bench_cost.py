@@ -19,7 +19,6 @@ from time import process_time
 import numpy as np
 import pytest
 import torch
-from conftest import DIGITS, PIXELS, make_learner
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler, SchedCos, combined_cos
 from fastai.data.core import DataLoaders
@@ -31,8 +30,9 @@ from torch import nn
 from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles, Record
-from fastai_clr.cycles import BLOCK
-from fastai_clr.learner import native_fit
+from fastai_clr.learner.patches import native_fit
+from fastai_clr.schedules.reader import BLOCK
+from helpers import DIGITS, PIXELS, make_learner
 
 OPTIMIZERS = {
     "fastai SGD": partial(SGD, mom=0.9),
@@ -124,7 +124,7 @@ def fastai_schedulers(learn, peaks):
 
 
 def floor(opt):
-    """A bare loop that writes two floats a group."""
+    """A bare loop that writes two floats per group."""
     groups = opt.opt.param_groups if isinstance(opt, OptimWrapper) else list(opt.hypers)
     mom = "momentum" if "momentum" in groups[0] else "mom"
 
@@ -164,7 +164,7 @@ def in_a_loop(learn, cb=None, first=0):
 
 
 def inside_a_fit(path, optimizer, n_groups, measure, schedule=SCHEDULE, n_epoch=100, n_cycles=1):
-    """What `measure(learn, ours, peaks)` returns in the first batch of a fit with 1000 batches an epoch."""
+    """What `measure(learn, ours, peaks)` returns in the first batch of a fit with 1000 batches per epoch."""
     found = []
     learn = make_learner(path, 1000, n_groups, OPTIMIZERS[optimizer], n_valid=4)
     peaks = np.geomspace(1e-4, 1e-2, n_groups) if n_groups > 1 else np.array([1e-2])
@@ -221,7 +221,7 @@ def test_a_batch(tables, benchmark, tmp_path, optimizer, n_groups):
 
     head = ["body", "groups", *body, "ours/CyclicLR", "ours/ParamScheduler"]
     add(
-        tables, "Body: microseconds of CPU a batch", head,
+        tables, "Body: microseconds of CPU per batch", head,
         [optimizer, n_groups, *(f"{o:.2f}" for o in body.values()), *(f"{o:.3f}" for o in ratios)],
     )  # fmt: skip
     head = ["body + dispatch", "groups", *dispatched, "ours/ParamScheduler", "ours/fit_one_cycle"]
@@ -235,7 +235,7 @@ def test_a_fit_of_a_small_net(tables, tmp_path):
     items = [(x.reshape(1, 8, 8), y) for x, y in zip(PIXELS, DIGITS)]
     dls = DataLoaders(
         DataLoader(items[:1536], bs=64, shuffle=True), DataLoader(items[1536:], bs=256), device="cpu"
-    )  # 24 batches an epoch
+    )  # 24 batches per epoch
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
         nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
@@ -257,7 +257,7 @@ def test_a_fit_of_a_small_net(tables, tmp_path):
         more = (o / times["bare fit"] - 1) * 100  # in the same round: the machine's speed changes between them
         error = 1.25 * np.std(more) / len(more) ** 0.5  # of a median
         row = [name, f"{np.median(o) / 48 / 1000:.3f}", f"{np.median(more):+.1f} ± {error:.1f} %"]
-        add(tables, "A fit of a small net", ["fit", "milliseconds a batch", "against a bare fit"], row)
+        add(tables, "A fit of a small net", ["fit", "milliseconds per batch", "against a bare fit"], row)
 
 
 @pytest.mark.parametrize("n_batches", [10**3, 10**4, 10**5, 10**6, 10**7])
@@ -274,27 +274,28 @@ def test_growth(tables, tmp_path, n_batches, many_cycles):
         {"cheap": lambda: SCHEDULE.at(steps, cycles), "dear": lambda: DEAREST.at(steps, cycles)},
         rounds=3, seconds=0, warm_up=1,
     )  # fmt: skip
-    head = ["batches", "cycles", "body, µs a batch", "the schedule as an array, s", "with every option, s"]
+    head = ["batches", "cycles", "body, µs per batch", "the schedule as an array, s", "with every option, s"]
     row = [f"{n_batches:.0e}", n_cycles, f"{body:.2f}", *(f"{o / 1e6:.3f}" for o in whole.values())]
     add(tables, "Growth", head, row)
 
 
-@pytest.mark.parametrize("n_groups, n_apart", [(1, 0), (10, 0), (10, 3), (100, 0)])
-def test_memory(tables, n_groups, n_apart):
-    """The record of 10^5 batches; `n_apart` of the groups do not follow the schedule."""
+@pytest.mark.parametrize("n_groups, every", [(1, None), (10, None), (100, None), (10, 10), (10, 1)])
+def test_memory(tables, n_groups, every):
+    """The record of 10^5 batches; in every `every`-th the optimizer holds other rates than the schedule's."""
     n, peaks = 10**5, np.geomspace(1e-4, 1e-2, n_groups).tolist()
     tracemalloc.start()
-    record = Record(SCHEDULE, peaks=peaks)
+    record = Record(SCHEDULE, peaks)
     for i in range(n):
-        lrs = [1e-5] * n_apart + [i / n * peak for peak in peaks[n_apart:]] if n_apart else None
-        record.add_batch(lrs, 0.9, 1.0, i / n)
+        record.add_batch(i / n, 0.9, 1.0, None if every is None or i % every else [1e-5] * n_groups)
     running = tracemalloc.get_traced_memory()[0]
     record.trim()
     done = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    head = ["groups", "apart", "bytes a batch", "while it runs", "pickled", "goal"]
-    sizes = [done / n, running / n, len(pickle.dumps(record)) / n, 24 + 8 * n_apart]
-    add(tables, "The record of a fit", head, [n_groups, n_apart, *(f"{o:.1f}" for o in sizes)])
+    head = ["groups", "other rates in", "bytes per batch", "while it runs", "pickled", "goal"]
+    goal = 24 + (0 if every is None else 8 * (1 + n_groups) / every)
+    sizes = [done / n, running / n, len(pickle.dumps(record)) / n, goal]
+    other = "no batch" if every is None else f"1/{every} of the batches"
+    add(tables, "The record of a fit", head, [n_groups, other, *(f"{o:.1f}" for o in sizes)])
 
 
 @pytest.mark.parametrize("n_batches", [10**4, 10**5, 10**6])
@@ -303,9 +304,9 @@ def test_plot(tables, n_batches, n_cycles):
     """`plot_lr` of ten groups, with the momentum beside them, and the PNG of it."""
     import matplotlib.pyplot as plt
 
-    record = Record(SCHEDULE, peaks=np.geomspace(1e-4, 1e-2, 10).tolist())
+    record = Record(SCHEDULE, np.geomspace(1e-4, 1e-2, 10).tolist())
     factors, momentums = SCHEDULE.at(np.arange(n_batches), Cycles.of_batches(n_batches, n_cycles))
-    record._base, record.momentums = array("d", factors.tobytes()), array("d", momentums.tobytes())
+    record._factors, record.momentums = array("d", factors.tobytes()), array("d", momentums.tobytes())
     file = io.BytesIO()
 
     def draw():

@@ -1,0 +1,179 @@
+"""A call of `fit` in 0.7's style: told from fastai 2's own, and translated to a schedule and plain values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any
+
+from ..schedules.checks import as_list, check_number, is_several
+from ..schedules.schedule import Schedule
+from ..schedules.shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+
+__all__ = ["ARGUMENTS", "Call", "check_off", "is_07_style", "translate", "unknown_argument"]
+
+ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and we have, with their defaults
+    "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
+    "wds": None, "metrics": None, "callbacks": None, "clip": None, "cycle_save_name": None, "best_save_name": None,
+    "use_wd_sched": False,
+}  # fmt: skip
+_SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that may stand beside them
+_ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
+_AVERAGE = "average weights with cbs=EMACallback() from fastai.callback.ema"
+_GONE: dict[str, tuple[Any, str]] = {  # arguments without a counterpart: the value for "off", and the fastai 2 way
+    "norm_wds": (False, "scale wds= yourself"),
+    "wds_sched_mult": (None, "schedule weight decay with cbs=ParamScheduler({'wd': ...})"),
+    "use_swa": (False, _AVERAGE),
+    "swa_start": (1, _AVERAGE),
+    "swa_eval_freq": (5, _AVERAGE),
+    "reg_fn": (None, "regularise with a callback, say cbs=RNNRegularizer(alpha=2, beta=1)"),
+    "stepper": (None, "change the training step with a Callback"),
+    "stepper_fn": (None, "change the training step with a Callback"),
+    "sampler": (None, "give the sampler to the data loader in dls"),
+    "train_sampler": (None, "give the sampler to the data loader in dls"),
+    "loss_scale": (1, "train in mixed precision with learn.to_fp16()"),
+    "get_ep_vals": (False, "read the values of each epoch in learn.recorder.values"),
+    "all_val": (False, "validate more often with a Callback"),
+    "only_validation": (False, "validate with learn.validate()"),
+    "file": (None, "log to a file with cbs=CSVLogger()"),
+    "save_path": (None, "save a figure with plt.savefig(path) after learn.sched.plot_lr()"),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A 0.7-style call in plain values. Values that can only be checked against a Learner are as the user gave them."""
+
+    schedule: Schedule
+    n_cycle: int
+    cycle_len: float
+    cycle_mult: float
+    cycle_save_name: Any
+    best_save_name: Any
+    lrs: Any
+    wds: Any
+    metrics: Any
+    callbacks: list[Any]
+    clip: Any
+    use_wd_sched: bool
+    reset_opt: bool
+    start_epoch: Any
+
+
+def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call is in 0.7's style: it passes an argument that only 0.7 had, or its first one is not an integer."""
+    if any(name in ARGUMENTS or name in _GONE or name == "n" for name in kwargs):
+        return True
+    return bool(args) and not isinstance(args[0], Integral)
+
+
+def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """The call that `args` and `kwargs` ask for; raises a TypeError or ValueError that says what to type instead."""
+    given = _by_name(args, kwargs)
+    _check_order(given)
+    values = {
+        **given,
+        "schedule": _schedule(given),
+        "n_cycle": check_number("n_cycle", given["n_cycle"], least=1, integer=True),
+        "cycle_len": 1 if given["cycle_len"] is None else check_number("cycle_len", given["cycle_len"], above=0),
+        "callbacks": [*as_list(given["callbacks"]), *as_list(given["cbs"])],
+    }
+    return Call(**{o.name: values[o.name] for o in fields(Call)})
+
+
+def check_off(name: str, value: Any) -> None:
+    """Raise TypeError if an argument or attribute of 0.7 without a counterpart is not off."""
+    off, instead = _GONE[name]
+    is_off = value is None or (off is not None and not is_several(value) and value == off)
+    if not is_off:
+        raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
+
+
+def unknown_argument(name: str, others: Iterable[str] = ()) -> TypeError:
+    """The error for an argument that `fit` does not have; `others` are fastai 2's arguments."""
+    if name in ("div", "cut_div", "n_cycles", "moms"):
+        return TypeError(f"{name} is an argument of fit_clr: try learn.fit_clr(n_epoch, lr, {name}=...)")
+    near = get_close_matches(name, [*ARGUMENTS, *_SHARED, *_ALIASES, *_GONE, *others], n=1, cutoff=0.5)
+    return TypeError(f"fit has no argument {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+
+
+def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Every argument by its name in 0.7, with the defaults filled in."""
+    if len(args) > 3:
+        raise TypeError(
+            "a 0.7-style fit takes at most 3 arguments without a name, fit(lrs, n_cycle, cycle_len), but given "
+            f"{len(args)}: name the others"
+        )
+    if len(args) == 1 and isinstance(args[0], Integral) and "lr" in kwargs:  # fastai 2's fit(n_epoch, lr=...)
+        args, kwargs = (args[0], kwargs["lr"]), {k: v for k, v in kwargs.items() if k != "lr"}
+    third_is_length = len(args) == 3 and isinstance(args[2], Integral) and int(args[2]) >= 1
+    by_position = zip(("lrs", "n_cycle", "cycle_len" if third_is_length else "wds"), args)
+    given = {}
+    for name, value in [*by_position, *((_ALIASES.get(k, k), v) for k, v in kwargs.items())]:
+        if name in given:
+            raise TypeError(f"{name} should be given once, but given {given[name]!r} and {value!r}")
+        given[name] = value
+    if "n_epoch" in given:
+        raise TypeError(
+            "n_epoch does not go with 0.7's arguments: write learn.fit_clr(n_epoch, lr, div=..., cut_div=...) or "
+            "learn.fit(lr, n_cycle, cycle_len=..., use_clr=(div, cut_div))"
+        )
+    defaults = {**ARGUMENTS, **_SHARED}
+    for name, value in given.items():
+        if name in _GONE:
+            check_off(name, value)
+        elif name not in defaults:
+            raise unknown_argument(name)
+    for name in ("lrs", "n_cycle"):
+        if given.get(name) is None:
+            raise TypeError(f"{name} is missing: write learn.fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))")
+    if given.get("use_wd_sched", False) is None:
+        del given["use_wd_sched"]
+    return {**defaults, **given}
+
+
+def _check_order(given: Mapping[str, Any]) -> None:
+    """Raise TypeError if rate and number of cycles are swapped: fastai 2's order, or a slip."""
+    rate, n = given["n_cycle"], given["lrs"]
+    is_rate = isinstance(rate, Real) and not isinstance(rate, Integral) and not float(rate).is_integer()
+    if not (is_rate and isinstance(n, Integral)):
+        return
+    defaults, clr = {**ARGUMENTS, **_SHARED}, as_list(given["use_clr"])
+    others = [
+        name for name in given if name not in ("lrs", "n_cycle", "cycle_len") and given[name] is not defaults[name]
+    ]
+    rest = "".join(f", {name}={given[name]!r}" for name in others)
+    if given["cycle_len"] is not None:
+        type_this = f"learn.fit({rate!r}, {n!r}, cycle_len={given['cycle_len']!r}{rest})"
+    elif not clr and given["use_clr_beta"] is None:
+        type_this = f"learn.fit({rate!r}, {n!r}{rest})"
+    else:
+        type_this = f"learn.fit({rate!r}, 1, cycle_len={n!r}{rest})"
+        if len(clr) in (2, 4):
+            moms = f", moms={tuple(clr[2:])!r}" if len(clr) == 4 else ""
+            type_this = f"learn.fit_clr({n!r}, {rate!r}, div={clr[0]!r}, cut_div={clr[1]!r}{moms}) or {type_this}"
+    raise TypeError(
+        f"n_cycle should be an integer, but given {rate!r}: in 0.7's order the rate comes first, try {type_this}"
+    )
+
+
+def _schedule(given: Mapping[str, Any]) -> Schedule:
+    """The schedule that the arguments ask for."""
+    named = {name: given[name] for name in ("use_clr", "use_clr_beta") if given[name] is not None}
+    if len(named) == 2:
+        raise ValueError(f"use_clr and use_clr_beta should not be given both, but given {named}")
+    for name, value in named.items():
+        if given["cycle_len"] is None:
+            raise TypeError(
+                f"{name} needs cycle_len, the length of the cycle in epochs: try learn.fit({given['lrs']!r}, "
+                f"{given['n_cycle']!r}, cycle_len=3, {name}={value!r})"
+            )
+        if name == "use_clr" and isinstance(value, Schedule):
+            return value
+        shape, second = (CircularLR, "cut_div") if name == "use_clr" else (CircularLRBeta, "pct")
+        if not is_several(value):
+            raise TypeError(f"{name} should be a tuple (div, {second}), but given {value!r}")
+        if len(value) not in (2, 4):
+            raise ValueError(f"{name} should be (div, {second}) or (div, {second}, mom_a, mom_b), but given {value!r}")
+        return shape(*value)
+    return Constant() if given["cycle_len"] is None else CosAnneal()

@@ -1,0 +1,67 @@
+"""Checks that need a Learner or fastai's types; nothing of the Learner is changed."""
+
+from pathlib import Path
+from typing import Any
+
+from fastai.callback.core import Callback
+from fastai.learner import Metric, mk_metric
+from fastai.optimizer import OptimWrapper
+from fastcore.foundation import L
+
+from ..schedules.checks import as_list
+
+__all__ = ["as_callbacks", "as_metrics", "check_folder", "default_lr", "optimizer_for_fit", "own_attribute"]
+
+
+def own_attribute(learn: Any, name: str) -> Any:
+    """An attribute of the Learner itself, None if it has none of that name.
+
+    `getattr` and `hasattr` would go on to the model: a Learner hands it every name that it does not know.
+    """
+    return learn.__dict__.get(name)
+
+
+def as_callbacks(cbs: Any) -> list[Any]:
+    """A list of callback instances: None, one callback or several, as instances or classes, which are instantiated.
+
+    Raises TypeError for anything that is not a fastai 2 callback.
+    """
+    cbs = as_list(cbs)
+    for cb in cbs:
+        if not isinstance(cb, Callback) and not (isinstance(cb, type) and issubclass(cb, Callback)):
+            raise TypeError(
+                f"callbacks should be fastai 2 callbacks (fastai.callback.core.Callback), but given {cb!r}: "
+                "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
+            )
+    return [cb() if isinstance(cb, type) else cb for cb in cbs]
+
+
+def as_metrics(metrics: Any) -> Any:
+    """The metrics as a Learner keeps them; raises TypeError for anything that is neither a function nor a Metric."""
+    for metric in as_list(metrics):
+        if not isinstance(metric, Metric) and not callable(metric):
+            raise TypeError(f"metrics should be functions or fastai metrics, but given {metric!r}")
+    return L(as_list(metrics)).map(mk_metric)
+
+
+def check_folder(learn: Any, name: str, file: str | None) -> None:
+    """Raise ValueError if `learn.save(file)` would find no folder for it. name: of the argument, for the message."""
+    path = Path(file or "")
+    folder = learn.path / learn.model_dir / path.parent
+    if len(path.parts) > 1 and not folder.is_dir():  # fastai makes model_dir, and no folder in it
+        raise ValueError(f"{name} should be in a folder that exists, but given {file!r}: no {folder}")
+
+
+def optimizer_for_fit(learn: Any, reset_opt: bool) -> Any:
+    """The optimizer that a fit would use; if the fit would make a new one, another like it, to be thrown away."""
+    if learn.opt and not reset_opt:
+        return learn.opt
+    if isinstance(learn.opt_func, OptimWrapper):
+        return learn.opt_func
+    return learn.opt_func(learn.splitter(learn.model), lr=default_lr(learn, reset_opt))
+
+
+def default_lr(learn: Any, reset_opt: bool) -> Any:
+    """The peak rate of a fit that is given none: that of `opt_func` if the fit makes an optimizer, else `learn.lr`."""
+    keywords = {} if learn.opt and not reset_opt else getattr(learn.opt_func, "keywords", {})
+    return keywords.get("lr", learn.lr)

@@ -1,0 +1,125 @@
+"""Schedules measured against each other: `learn.compare_schedules`."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import product
+from time import perf_counter
+from typing import Any
+
+from fastai.callback.core import Callback
+from fastai.callback.schedule import ParamScheduler
+from fastai.learner import Learner
+from fastprogress import progress_bar
+
+from ..report import Comparison, Run
+from ..schedules.checks import check_number, is_several, per_group
+from ..schedules.drawing import position_functions
+from ..schedules.names import named_schedules
+from ..schedules.schedule import Schedule
+from .callback import CLRCallback
+from .checks import as_callbacks, optimizer_for_fit, own_attribute
+from .plan import FitPlan
+from .sandbox import sandbox
+
+__all__ = ["compare_schedules"]
+
+USUAL = ("constant", "cosine", "one_cycle", "clr(32,5)")
+
+
+def compare_schedules(
+    self: Learner,
+    n_epoch: int,
+    lr: Any = None,
+    schedules: Any = USUAL,
+    seeds: Any = 3,
+    *,
+    baseline: str | None = None,
+    target: float | None = None,
+    wd: Any = None,
+    cbs: Any = None,
+    init: Callable[[Any], Any] | None = None,
+) -> Comparison:
+    """Train with each schedule from the same weights on the same batches, once for each seed, and compare.
+
+    n_epoch: epochs of each run. wd, cbs: as in `fit`, for every run.
+    lr: peak learning rate as in `fit`, or a dict of peak rates by the names of the schedules; None is `learn.lr`.
+    schedules: a dict by name, or a list. Each is one of our schedules, a name ('constant', 'cosine', 'cosine_07',
+    'one_cycle', which is fastai's own `fit_one_cycle`, 'clr(32,5)', 'clr_beta(10,10)'), a `CLRCallback` for several
+    cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict of them.
+    seeds: how many, or which. A seed fixes the order of the batches, augmentation and dropout.
+    baseline: the name of the schedule that the others are compared with; None is the first one.
+    target: value of the first metric, without one of the validation loss; the table reports the first epoch that
+    reaches it. None is the baseline's mean final value.
+    init: a function that gives the model new weights; each run calls it after setting the seed. None: each run starts
+    from the Learner's weights.
+
+    A bar shows the runs. An interruption returns the finished ones. Callbacks that show, log or save do not take part,
+    and the Learner keeps its weights, optimizer, random state, metrics, callbacks and `sched`.
+
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before anything is trained.
+
+    >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
+    >>> list(comparison.table.index)
+    ['flat', 'triangle']
+    """
+    n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+    schedules = named_schedules(list(schedules) if isinstance(schedules, (list, tuple)) else schedules, resolve=False)
+    seeds = _seeds(seeds)
+    baseline = next(iter(schedules)) if baseline is None else baseline
+    if not isinstance(baseline, str) or baseline not in schedules:
+        raise ValueError(f"baseline should be one of {list(schedules)}, but given {baseline!r}")
+    target = None if target is None else check_number("target", target)
+    if init is not None and not callable(init):
+        raise TypeError(f"init should be a function of the model, but given {init!r}")
+    n_groups = len(optimizer_for_fit(self, False).hypers)
+    if isinstance(lr, dict) and set(lr) != set(schedules):
+        raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
+    lrs = {name: per_group("lr", lr[name] if isinstance(lr, dict) else lr, n_groups, above=0) for name in schedules}
+    wd = per_group("wd", wd, n_groups, least=0)
+    cbs = as_callbacks(cbs)
+    if own_attribute(self, "recorder") is None:
+        raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
+    fits = {}
+    for name, schedule in schedules.items():
+        fits[name], own_cbs = _fit_with(name, schedule)
+        FitPlan.from_native(self, n_epoch, lrs[name], wd, [*own_cbs, *cbs]).record()  # raises what the fit would raise
+        fits[name] = partial(fits[name], self, n_epoch, lrs[name], wd=wd, cbs=[*own_cbs, *cbs])
+    runs = list(product(seeds, fits))  # a seed at a time: what an interruption leaves can be compared
+    bar: Any = progress_bar(runs) if own_attribute(self, "progress") else runs
+    done = []
+    with sandbox(self) as box:
+        try:
+            for seed, name in bar:
+                if bar is not runs:
+                    bar.comment = f"{name}, seed {seed}"
+                box.start(seed)
+                if init is not None:
+                    init(self.model)
+                began = perf_counter()
+                fits[name]()
+                done.append(Run(name, seed, perf_counter() - began, self))
+        except KeyboardInterrupt:
+            if not done:
+                raise
+    return Comparison(done, baseline, target)
+
+
+def _seeds(seeds: Any) -> Iterable[int]:
+    if is_several(seeds):
+        seeds = [check_number(f"seeds[{i}]", o, least=0, integer=True) for i, o in enumerate(seeds)]
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise ValueError(f"seeds should be at least 1 and each given once, but given {seeds}")
+        return seeds
+    return range(check_number("seeds", seeds, least=1, integer=True))
+
+
+def _fit_with(name: str, schedule: Any) -> tuple[Callable[..., Any], list[Callback]]:
+    """The fit to call for a schedule, and the callbacks that set the rate in it."""
+    if schedule == "one_cycle":
+        return Learner.fit_one_cycle, []
+    schedule = named_schedules({name: schedule})[name]
+    if isinstance(schedule, Schedule):
+        schedule = CLRCallback(schedule)
+    if not isinstance(schedule, CLRCallback):
+        schedule = ParamScheduler(position_functions(name, schedule))
+    return Learner.fit, [schedule]

@@ -1,0 +1,98 @@
+"""Where an optimizer keeps learning rate, momentum and weight decay: read, write, lend out and put back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from fastai.optimizer import OptimWrapper, weight_decay
+from torch.optim import AdamW
+
+__all__ = ["GroupHypers", "Loan", "decouples_weight_decay", "read_hyper", "write_hyper"]
+
+
+def read_hyper(opt: Any, name: str) -> list[Any]:
+    """The hyper-parameter `name` ('lr', 'mom', 'wd') of each parameter group."""
+    return [h[name] for h in opt.hypers]
+
+
+def write_hyper(opt: Any, name: str, values: Sequence[Any]) -> None:
+    """Set the hyper-parameter `name` of the parameter groups, as far as there are values."""
+    opt._set_hyper(name, values)  # `set_hyper` insists on one value per group; a group may have been added since
+
+
+def decouples_weight_decay(opt: Any) -> bool:
+    """Whether the optimizer subtracts weight decay from the weights instead of adding it to the gradient."""
+    if isinstance(opt, OptimWrapper):
+        inner: Any = opt.opt
+        return isinstance(inner, AdamW) or all(g.get("decoupled_weight_decay") for g in inner.param_groups)
+    return any(getattr(cb, "func", cb) is weight_decay for cb in opt.cbs)
+
+
+class GroupHypers:
+    """Reads and writes rate and momentum of every parameter group, batch after batch.
+
+    It goes to the dicts that the optimizer itself reads: `hypers` of an `OptimWrapper` are copies, and its `set_hyper`
+    costs 15 to 145 µs. The dicts are looked up each time, because loading a checkpoint replaces them.
+    """
+
+    __slots__ = "_groups", "_item", "_lr", "_mom", "_rate_of"
+
+    def __init__(self, opt: Any):
+        self._groups = attrgetter("opt.param_groups" if isinstance(opt, OptimWrapper) else "hypers.items")
+        self._lr, _ = _key(opt, "lr")
+        self._mom, self._item = _key(opt, "mom")
+        self._rate_of = itemgetter(self._lr)
+
+    def write(self, opt: Any, rates: Sequence[float], momentum: float | None) -> None:
+        """Set the learning rate of each group, and the momentum of all unless it is None."""
+        lr, mom, item, groups = self._lr, self._mom, self._item, zip(self._groups(opt), rates)
+        if momentum is None:  # asked once, not in each group: a tenth of the time of 100 groups
+            for group, rate in groups:
+                group[lr] = rate
+        elif item is None:
+            for group, rate in groups:
+                group[lr] = rate
+                group[mom] = momentum
+        else:  # fastai's `set_item_pg` does the same in 1.3 µs per group instead of 0.2
+            for group, rate in groups:
+                group[lr] = rate
+                group[mom] = (*group[mom][:item], momentum, *group[mom][item + 1 :])
+
+    def read(self, opt: Any) -> tuple[list[float], float | None]:
+        """The learning rate of each group, and the momentum of the last (None if the optimizer has none)."""
+        groups = self._groups(opt)
+        momentum = self._mom and groups[-1][self._mom]
+        return list(map(self._rate_of, groups)), momentum if self._item is None else momentum[self._item]
+
+
+def _key(opt: Any, name: str) -> tuple[Any, int | None]:
+    """The key of a hyper-parameter in those dicts (None if it has none), and the item if the value is a tuple."""
+    key = opt.bwd_map.get(name) if isinstance(opt, OptimWrapper) else name if name in opt.hypers[0] else None
+    key, _, item = (key or "").partition("__")  # an OptimWrapper calls item 0 of 'betas' 'betas__0'
+    return key or None, int(item) if item else None
+
+
+class Loan:
+    """A hyper-parameter that a fit changes for a while, with the values that are the optimizer's own."""
+
+    opt: Any
+    name: str
+
+    def __init__(self, opt: Any, name: str):
+        self.opt, self.name, self._own = opt, name, read_hyper(opt, name)
+
+    def put_back(self) -> None:
+        """Give the optimizer its own values back; safe to repeat."""
+        write_hyper(self.opt, self.name, self._own)
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Give the optimizer its own values for a moment, to write or read a file that should hold them."""
+        running = read_hyper(self.opt, self.name)
+        self.put_back()
+        try:
+            yield
+        finally:
+            self._own = read_hyper(self.opt, self.name)  # a file that was read may bring others
+            write_hyper(self.opt, self.name, running)

@@ -1,0 +1,202 @@
+"""A fit that was checked and has not begun: run it, or look at what it would do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from fastai.callback.core import Callback
+from fastai.callback.schedule import ParamScheduler
+from fastai.callback.tracker import ReduceLROnPlateau
+from fastai.callback.training import GradientClip
+from fastai.learner import Learner
+from fastai.optimizer import _BaseOptimizer
+
+from ..record import Record
+from ..schedules.checks import check_bool, check_number, is_several, per_group
+from ..schedules.drawing import at_positions
+from ..schedules.shapes import CircularLR
+from . import call07
+from .batches import batches_per_epoch
+from .callback import CLRCallback
+from .checks import as_callbacks, as_metrics, default_lr, optimizer_for_fit, own_attribute
+from .hypers import decouples_weight_decay
+from .scope import prepared_fit
+
+__all__ = ["FitPlan"]
+
+
+@dataclass
+class FitPlan:
+    """A fit of `learn` that was checked and has not begun.
+
+    n_epoch: epochs in all. lr, wd: None for those of the Learner. cbs: the callbacks of this fit, ours among them.
+    metrics: those of this fit, None for those of the Learner. start_epoch: earlier epochs are left out.
+
+    Making one changes nothing; it raises the TypeError or ValueError that the call deserves.
+    """
+
+    learn: Any
+    n_epoch: int
+    lr: Any
+    wd: Any
+    cbs: list[Any]
+    metrics: Any = None
+    reset_opt: bool = False
+    start_epoch: int = 0
+
+    @classmethod
+    def from_07(cls, learn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "FitPlan":
+        """The fit that a call in 0.7's style asks for."""
+        call = call07.translate(args, kwargs)
+        call07.check_off("reg_fn", own_attribute(learn, "reg_fn"))
+        callback = CLRCallback(
+            call.schedule, call.n_cycle, call.cycle_len, call.cycle_mult, call.cycle_save_name, call.best_save_name
+        )
+        plan = cls(
+            learn=learn,
+            n_epoch=callback.cycles(batches_per_epoch(learn.dls)).n_epoch,
+            lr=call.lrs,
+            wd=call.wds,
+            cbs=[*as_callbacks(call.callbacks), *_clipping(learn, call.clip), callback],
+            metrics=None if call.metrics is None else as_metrics(call.metrics),
+            reset_opt=call.reset_opt,
+            start_epoch=call.start_epoch,
+        )
+        check_bool("use_wd_sched", call.use_wd_sched)
+        plan._check(callback, lr="lrs", wd="wds", use_wd_sched=call.use_wd_sched)
+        return plan
+
+    @classmethod
+    def from_clr(
+        cls,
+        learn: Any,
+        n_epoch: int,
+        lr: Any = None,
+        div: float = 10,
+        cut_div: float = 10,
+        n_cycles: int = 1,
+        moms: Any = None,
+        wd: Any = None,
+        cbs: Any = None,
+        reset_opt: bool = False,
+        start_epoch: int = 0,
+    ) -> "FitPlan":
+        """The fit that a call of `fit_clr` asks for."""
+        n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+        if moms is not None and not (is_several(moms) and len(moms) == 2):
+            error = ValueError if is_several(moms) else TypeError
+            raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
+        callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
+        callback.cycles(batches_per_epoch(learn.dls), n_epoch)
+        cbs = [*as_callbacks(cbs), *_clipping(learn), callback]
+        plan = cls(learn, n_epoch, lr, wd, cbs, reset_opt=reset_opt, start_epoch=start_epoch)
+        plan._check(callback)
+        return plan
+
+    @classmethod
+    def from_native(
+        cls,
+        learn: Any,
+        n_epoch: int,
+        lr: Any = None,
+        wd: Any = None,
+        cbs: Any = None,
+        reset_opt: bool = False,
+        start_epoch: int = 0,
+    ) -> "FitPlan":
+        """The fit that a call of fastai 2's own `fit` would be, for a preview."""
+        n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+        start_epoch = check_number("start_epoch", start_epoch, least=0, below=n_epoch, integer=True)
+        plan = cls(learn, n_epoch, lr, wd, as_callbacks(cbs), reset_opt=reset_opt, start_epoch=start_epoch)
+        for cb in plan._all_cbs():
+            if isinstance(cb, CLRCallback):
+                cb.check(learn, optimizer_for_fit(learn, reset_opt), plan._all_cbs())
+                cb.cycles(batches_per_epoch(learn.dls), n_epoch)
+            if isinstance(cb, ReduceLROnPlateau):
+                raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it cannot be drawn before it")
+        return plan
+
+    def _all_cbs(self) -> list[Callback]:
+        return [*self.learn.cbs, *self.cbs]
+
+    def _check(self, callback: CLRCallback, lr: str = "lr", wd: str = "wd", use_wd_sched: bool = False) -> None:
+        """Check what depends on the optimizer. lr, wd: the names by which the user knows these arguments."""
+        self.start_epoch = check_number("start_epoch", self.start_epoch, least=0, below=self.n_epoch, integer=True)
+        check_bool("reset_opt", self.reset_opt)
+        opt = optimizer_for_fit(self.learn, self.reset_opt)
+        callback.check(self.learn, opt, self._all_cbs())
+        self.lr = per_group(lr, self.lr, len(opt.hypers), above=0)
+        self.wd = per_group(wd, self.wd, len(opt.hypers), least=0)
+        if "wd" not in opt.hypers[0] and (self.wd is not None or self.learn.wd is not None):
+            given = f"wds={self.wd!r}" if self.wd is not None else f"learn.wd={self.learn.wd!r}"
+            raise ValueError(f"weight decay needs an optimizer that has it, but given {given} for one without")
+        if use_wd_sched and not decouples_weight_decay(opt):
+            raise TypeError(
+                "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the "
+                "gradient: give the Learner opt_func=Adam or OptimWrapper around torch's AdamW, or leave use_wd_sched "
+                "out"
+            )
+
+    def run(self, fit: Callable[..., Any]) -> None:
+        """Train. fit: fastai 2's `fit` of the Learner, as it is patched.
+
+        Weight decay and metrics hold for this fit; when it ends, the Learner has its own back.
+        """
+        learn = self.learn
+        with prepared_fit(learn, self.start_epoch) as scope:
+            if self.reset_opt or not learn.opt:
+                learn.create_opt()
+            if "wd" in learn.opt.hypers[0]:
+                scope.borrow(learn.opt, "wd")
+            if self.metrics is not None:
+                scope.callback(setattr, learn, "_metrics", learn.metrics)
+                learn._metrics = self.metrics
+            scope.callback(_name_callbacks, learn)
+            fit(self.n_epoch, lr=self.lr, wd=self.wd, cbs=self.cbs)
+
+    def record(self) -> Record:
+        """What `learn.sched` would be after the fit, without its losses."""
+        opt = optimizer_for_fit(self.learn, self.reset_opt)
+        peaks = _peaks(len(opt.hypers), default_lr(self.learn, self.reset_opt) if self.lr is None else self.lr)
+        n_iter = batches_per_epoch(self.learn.dls)
+        steps = np.arange(self.start_epoch * n_iter, self.n_epoch * n_iter)
+        schedule, cycle_ends = None, []
+        rates, momentums = np.ones((len(steps), 1)) * peaks, None
+        for cb in self._all_cbs():
+            if isinstance(cb, CLRCallback):
+                cycles, schedule = cb.cycles(n_iter, self.n_epoch), cb.schedule
+                cycle_ends = [end - int(steps[0]) for end in cycles.ends.tolist() if end > steps[0]]
+                factors, momentums = schedule.at(steps[steps < cycles.n_batches], cycles)
+                rates = factors[:, None] * peaks
+                if momentums is None and "mom" in opt.hypers[-1]:
+                    momentums = np.full(len(factors), opt.hypers[-1]["mom"])
+            elif isinstance(cb, ParamScheduler):
+                if "lr" in cb.scheds:
+                    rates = at_positions(cb.scheds["lr"], self.n_epoch * n_iter)[steps] * np.ones(len(peaks))
+                if "mom" in cb.scheds:
+                    momentums = at_positions(cb.scheds["mom"], self.n_epoch * n_iter)[steps, -1]
+        return Record.of_rates(rates, momentums, schedule, cycle_ends)
+
+
+def _clipping(learn: Learner, clip: Any = None) -> list[Callback]:
+    """The callback that clips gradients at `clip`, or at a `learn.clip` that the user set; none at 0 or None."""
+    clip = own_attribute(learn, "clip") if clip is None else clip
+    return [GradientClip(clip)] if clip is not None and (clip := check_number("clip", clip, least=0)) else []
+
+
+def _peaks(n_groups: int, lr: Any) -> list[float]:
+    """The rate of each parameter group after fastai's `fit` has set `lr`: it knows what a slice or a list means."""
+    peaks: list[float] = []
+    stand_in: Any = SimpleNamespace(
+        param_lists=range(n_groups), hypers=range(n_groups), _set_hyper=lambda _, values: peaks.extend(values)
+    )
+    _BaseOptimizer.set_hyper(stand_in, "lr", lr)
+    return peaks
+
+
+def _name_callbacks(learn: Learner) -> None:
+    """Restore `learn.<name>` of each callback: fastai deletes it together with another callback of the class."""
+    for cb in learn.cbs:
+        learn.__dict__.setdefault(cb.name, cb)

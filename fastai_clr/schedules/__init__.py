@@ -1,0 +1,21 @@
+"""Schedules as pure numbers. Importing this package loads numpy, and neither torch, fastai nor matplotlib."""
+
+from .cycles import Cycle, Cycles
+from .drawing import plot_schedules
+from .names import by_name
+from .reader import ScheduleReader
+from .schedule import Schedule
+from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+
+__all__ = [
+    "CircularLR",
+    "CircularLRBeta",
+    "Constant",
+    "CosAnneal",
+    "Cycle",
+    "Cycles",
+    "Schedule",
+    "ScheduleReader",
+    "by_name",
+    "plot_schedules",
+]

@@ -1,0 +1,116 @@
+"""The errors of arguments: one sentence that names the argument, what it should be and what was given."""
+
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = ["as_list", "check_bool", "check_number", "check_peaks", "is_several", "per_group", "set_number"]
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    integer: bool = False,
+) -> Any:
+    """`value` as a plain Python int or float.
+
+    name: the argument's name, for the message. least, most: smallest and largest value allowed.
+    above, below: limits that are themselves not allowed. integer: refuse fractions.
+
+    Raises TypeError for a value of the wrong kind, ValueError for one out of range.
+
+    >>> check_number("div", 32, least=1)
+    32
+    """
+    number: Any = value.item() if getattr(value, "ndim", None) == 0 else value
+    if not _is_of_kind(number, integer):
+        raise TypeError(f"{name} should be {'an integer' if integer else 'a number'}, but given {value!r}")
+    ranges = [
+        ("finite", _is_finite(number)),
+        (f"at least {least}", least is None or number >= least),
+        (f"greater than {above}", above is None or number > above),
+        (f"less than {below}", below is None or number < below),
+        (f"at most {most}", most is None or number <= most),
+    ]
+    for should_be, holds in ranges:
+        if not holds:
+            raise ValueError(f"{name} should be {should_be}, but given {value!r}")
+    return int(number) if isinstance(number, Integral) else float(number)
+
+
+def _is_of_kind(number: Any, integer: bool) -> bool:
+    return isinstance(number, Integral if integer else Real) and not isinstance(number, bool)
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return isfinite(number)
+    except OverflowError:  # an integer too large for a float
+        return False
+
+
+def set_number(o: object, name: str, **ranges: Any) -> None:
+    """Replace the field `name` of the frozen dataclass `o` by its checked value. ranges: as in `check_number`."""
+    object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # a frozen dataclass has no other way
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise TypeError if `value` is not True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} should be True or False, but given {value!r}")
+
+
+def is_several(o: Any) -> bool:
+    """Whether `o` is a list, a tuple or an array, rather than one value."""
+    return (
+        hasattr(o, "__getitem__")
+        and hasattr(o, "__len__")
+        and not isinstance(o, (str, bytes, dict))
+        and getattr(o, "ndim", 1) > 0
+    )
+
+
+def as_list(o: Any) -> list[Any]:
+    """`o` as a new list: empty for None, the items of a list, tuple or array, else one item.
+
+    >>> as_list(None), as_list(3), as_list((3, 4))
+    ([], [3], [3, 4])
+    """
+    return [] if o is None else list(o) if is_several(o) else [o]
+
+
+def check_peaks(lr: Any) -> list[float]:
+    """Peak learning rates as a list: one number, or one for each parameter group."""
+    peaks = [check_number("lr", o, above=0) for o in (lr if is_several(lr) else [lr])]
+    if not peaks:
+        raise ValueError(f"lr should have at least 1 value, but given {lr!r}")
+    return peaks
+
+
+def per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
+    """Check a learning rate or weight decay, given once or for each of `n_groups` parameter groups.
+
+    Returns plain Python numbers in the form that fastai's `fit` takes: None, a number, a list, or a slice of learning
+    rates. ranges: those of `check_number`.
+
+    >>> per_group("lrs", [1e-3, 1e-2], 2, above=0)
+    [0.001, 0.01]
+    """
+    if value is None:
+        return None
+    if isinstance(value, slice) and name in ("lr", "lrs") and value.step is None:
+        start = None if value.start is None else check_number(f"the start of {name}", value.start, **ranges)
+        return slice(start, check_number(f"the stop of {name}", value.stop, **ranges))
+    if isinstance(value, slice) or not is_several(value):
+        return check_number(name, value, **ranges)
+    if len(value) not in (1, n_groups):
+        raise ValueError(
+            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups (the Learner's "
+            f"splitter makes them), but given {len(value)}: {value!r}"
+        )
+    return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]

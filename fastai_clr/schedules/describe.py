@@ -1,0 +1,81 @@
+"""A schedule in words: numbers in, a sentence out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["describe"]
+
+MANY = 6  # more numbers than this are given as a range
+
+
+def describe(
+    rates: Any, peaks: Sequence[float], momentums: Any, cycle_ends: list[int], corners: Iterable[int] = ()
+) -> str:
+    """What a fit with these rates does, batch by batch: a clause about its first cycle, one about the others.
+
+    rates: learning rate of the last parameter group, one per batch.
+    peaks: peak rate of each parameter group.
+    momentums: one per batch, or None.
+    cycle_ends: the batches (from 1) at which the cycles end.
+    corners: batches of the first cycle where the slope changes but not its sign.
+    """
+    length, peak = cycle_ends[0], peaks[-1]
+    start = _number(rates[0])
+    if rates[0] < peak * (1 - 1e-9):
+        start += f" ({_number(peak)}/{_number(peak / rates[0], 4)})"
+    words = f"starts at {start}, {_course(rates[:length], corners)}"
+    if momentums is not None:
+        words += f"; momentum starts at {_number(momentums[0])}, {_course(momentums[:length])}"
+    if len(cycle_ends) > 1:
+        starts = [0, *cycle_ends[:-1]]
+        lengths = _several(np.subtract(cycle_ends, starts).tolist(), "batch", "batches")
+        highest = _several(np.maximum.reduceat(rates, starts).tolist())
+        words += f"; {len(starts)} cycles of {lengths}, with peaks of {highest}"
+    if len(peaks) > 1:
+        words += f"; the other parameter groups do the same with peaks of {_several(peaks[:-1])}"
+    return words
+
+
+def _course(values: Any, corners: Iterable[int] = ()) -> str:
+    """How the values of one cycle move on from the first, as a phrase for each stretch in one direction."""
+    n = len(values)
+    direction = np.sign(np.diff(values)).astype(int)
+    turns = {0, *(np.flatnonzero(np.diff(direction)) + 1).tolist(), *(o for o in corners if 0 < o < n - 1)}
+    stretches: list[tuple[str, int, int, Any]] = []
+    for a, b in zip(sorted(turns), [*sorted(turns)[1:], n]):
+        verb = {1: "rises", -1: "falls", 0: "stays"}[direction[a] if a < n - 1 else 0]
+        if stretches and stretches[-1][0] == "stays" and b == a + 1 < n:  # one step between two levels or lines
+            stretches[-1] = "stays", stretches[-1][1], b, None
+            verb = "jumps"
+        stretches.append((verb, a, b, values[min(b, n - 1)]))
+    return ", ".join(_stretch(*o, n) for o in stretches)
+
+
+def _stretch(verb: str, a: int, b: int, end: Any, n: int) -> str:
+    length = "" if verb == "jumps" else f" for {_several([b - a], 'batch', 'batches')}{_part(b - a, n) * (b < n)}"
+    return f"{verb}{length}" + (f" to {_number(end)}" if verb != "stays" else "")
+
+
+def _part(n: int, of: int) -> str:
+    """' (1/5 of the cycle)' if `n` is the whole number of batches nearest to a fifth, else per cent."""
+    parts = round(of / n)
+    return f" (1/{parts} of the cycle)" if n == of // parts else f" ({n / of:.0%} of the cycle)"
+
+
+def _several(numbers: Sequence[float], one: str = "", many: str = "") -> str:
+    """The numbers with their unit: once if they are all the same, as a range if they are too many to list."""
+    shown = list(dict.fromkeys(map(_number, numbers)))
+    if len(shown) == 1:
+        values = shown[0]
+    elif len(numbers) > MANY:
+        values = f"{_number(min(numbers))} to {_number(max(numbers))}"
+    else:
+        values = f"{', '.join(map(_number, numbers[:-1]))} and {_number(numbers[-1])}"
+    unit = one if shown == ["1"] else many
+    return f"{values} {unit}".strip() + " each" * (len(shown) == 1 < len(numbers))
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.{digits}g}"

@@ -1,0 +1,75 @@
+"""Several fits in two processes that share the data: `test_distributed.py` launches it, once for each rank.
+
+There is no GPU on the machines that run the tests. fastai's `DistributedDL` sends the shuffled indices from rank 0 to the
+others through CUDA, as nccl asks for; that one call is supplied here for gloo. All the rest is fastai's `distrib_ctx`.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from fastai.callback.core import Callback
+from fastai.data.load import DataLoader
+from fastai.distributed import DistributedDL
+from fastai.metrics import accuracy
+from fastai.torch_core import rank_distrib
+
+from fastai_clr.all import CircularLR, CLRCallback
+from helpers import Probe, make_learner
+
+MOMS = (0.95, 0.85)
+FITS = {  # the training items, in batches of 4 for each process; what is done with them
+    "even": (80, False, lambda o, **k: o.fit(1e-2, 1, cycle_len=2, use_clr=(32, 5, *MOMS), **k)),
+    "uneven": (85, False, lambda o, **k: o.fit([1e-3, 1e-2], 2, cycle_len=1, use_clr=(10, 4, *MOMS), **k)),
+    "fractional cycles": (85, False, lambda o, **k: o.fit(1e-2, 3, cycle_len=0.5, use_clr=(10, 4), **k)),
+    "last batch dropped": (76, True, lambda o, **k: o.fit(1e-2, 2, cycle_len=1, use_clr_beta=(10, 10), **k)),
+    "resumed": (85, False, lambda o, **k: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5), start_epoch=1, **k)),
+    "native": (85, False, lambda o, cbs, **k: o.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(32, 5, *MOMS), **k), *cbs])),
+}
+
+
+def broadcast(self, t, rank):
+    t = torch.tensor(t)
+    torch.distributed.broadcast(t, rank)
+    return t.tolist()
+
+
+class Count(Callback):
+    """How many batches this rank trained in each epoch, and how many it was told it would."""
+
+    run_valid = False
+
+    def before_train(self):
+        self.counted = [*getattr(self, "counted", []), 0]
+        self.told = len(self.learn.dl)
+
+    def after_step(self):
+        self.counted[-1] += 1
+
+
+def run(path, name):
+    n_items, drop_last, fit = FITS[name]
+    learn, probe, count, written = make_learner(path / name, 20, 2, metrics=[accuracy]), Probe(), Count(), []
+    learn.dls.loaders[0] = DataLoader(learn.dls.train.dataset * 2, bs=4, shuffle=True, drop_last=drop_last)
+    learn.dls.train.n = n_items
+    own_save, torch.save = torch.save, lambda o, file, **k: written.append(Path(file).name) or own_save(o, file, **k)
+    with learn.distrib_ctx(cpu=True):
+        fit(learn, cbs=[probe, count], cycle_save_name="x", best_save_name="best")
+    torch.save = own_save
+    sched = learn.sched
+    torch.save(
+        dict(
+            lrs=probe.probed_lrs, moms=probe.probed_moms, counted=count.counted, told=count.told, written=written,
+            recorded=sched.all_lrs.tolist(), cycle_ends=sched.cycle_ends, schedule=sched.schedule,
+            left=[h["mom"] for h in learn.opt.hypers], model=type(learn.model).__name__,
+            weights=[p.detach() for p in learn.model.parameters()],
+        ),
+        path / f"{name}_{rank_distrib()}.pt",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    DistributedDL._broadcast = broadcast
+    for name in FITS:
+        run(Path(sys.argv[1]), name)
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,93 @@
+"""notebooks/understanding_use_clr.ipynb: executed once from top to bottom, in a Jupyter kernel, and what it then says."""
+
+import re
+
+import nbformat
+import pytest
+
+from helpers import NOTEBOOKS, load_run, outputs
+
+NAME = "understanding_use_clr"
+N_FIGURES = 15
+
+
+def text(nb):
+    return "".join(o.text for o in outputs(nb) if o.output_type == "stream" and o.name == "stdout")
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return nbformat.read(NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    run = load_run()
+    run.OUT = tmp_path_factory.mktemp("out")
+    path, _ = run.execute(NAME)
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(params=["committed", "executed"])
+def nb(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_committed_outputs_are_those_of_the_current_cells(committed):
+    code = [o for o in committed.cells if o.cell_type == "code"]
+    assert committed.metadata["fastai_clr"]["sources"] == load_run().sources_hash(committed)
+    assert [o.execution_count for o in code] == list(range(1, len(code) + 1))
+    assert (NOTEBOOKS / f"{NAME}.ipynb").stat().st_size < 1.5e6
+
+
+def test_every_cell_ran_and_left_figures_and_text_alone(nb):
+    assert not [o for o in outputs(nb) if o.output_type == "error" or o.get("name") == "stderr"]
+    assert len([o for o in outputs(nb) if "image/png" in o.get("data", {})]) == N_FIGURES
+
+
+def test_numbers_read_off_the_curves(nb):
+    for cut_div, rising, falling, end in [(5, 60, 240, 0.00054), (10, 30, 270, 0.000535)]:
+        assert (
+            f"starts at 0.0005 (0.01/20), rises for {rising} batches (1/{cut_div} of the cycle) to 0.01, "
+            f"falls for {falling} batches to {end}\n" in text(nb)
+        )
+    assert "last phase  batches 271 to 300: rate lr/10 to lr/" in text(nb)
+
+
+def test_every_fit_learned_the_digits(nb):
+    accuracies = [float(o) for o in re.findall(r"^.{30,34}(\d\d\.\d\d) ± ", text(nb), re.M)]
+    assert len(accuracies) > 30
+    assert min(accuracies) > 80
+
+
+def test_triangle_ends_above_a_constant_rate_at_a_high_peak(nb):
+    table = text(nb).split("peak 0.03: accuracy")[1]
+    mean, error, verdict = re.search(r"^constant .*? ([-+][\d.]+) ± ([\d.]+)  (.*)$", table, re.M).groups()
+    assert verdict == "lower"
+    assert float(mean) < -1
+
+
+def test_mid_cycle_is_below_the_cycles_end(nb):
+    assert re.search(
+        r"^epoch 5 \(mid-cycle\) minus epoch 4 \(cycle's end\): -[\d.]+ ± [\d.]+ points, lower$", text(nb), re.M
+    )
+
+
+def test_a_new_run_measures_what_the_committed_one_did(committed, executed):
+    """Half a point leaves room for another processor's arithmetic, on a mean of ten seeds."""
+    triangles = [
+        re.search(r"At a peak of 0.01 the triangle reaches ([\d.]+) %", text(o))[1] for o in (committed, executed)
+    ]
+    assert float(triangles[0]) == pytest.approx(float(triangles[1]), abs=0.5)
+
+
+def test_the_comparison_says_what_is_larger_than_noise(committed, executed):
+    said = [re.search(r"^Final accuracy against clr\(10,10\).*$", text(o), re.M)[0] for o in (committed, executed)]
+    for words in said:
+        assert all(f"{name} " in words for name in ("clr(10,5)", "cosine", "one_cycle", "constant"))
+        assert "5 seeds" in words and "Noise is what a paired t-test" in words
+
+
+def test_the_readme_quotes_the_comparison(committed):
+    readme = " ".join((NOTEBOOKS.parent / "README.md").read_text().split())
+    assert re.search(r"^Final accuracy against clr\(10,10\).*$", text(committed), re.M)[0] in readme
