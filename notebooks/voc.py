@@ -42,7 +42,11 @@ def read_xml(root, split) -> list[Example]:
     is missing, and ValueError for an annotation that cannot be understood.
     """
     voc = _voc_folder(Path(root))
-    names = _text(voc / "ImageSets" / "Main" / f"{split}.txt", "the list of images").split()
+    path = voc / "ImageSets" / "Main" / f"{split}.txt"
+    try:
+        names = _read(path, "the list of images").decode().split()
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path} should be a list of images in UTF-8, but {_reason(e)}") from e
     return [_read_annotation(voc, name) for name in names]
 
 
@@ -54,7 +58,7 @@ def read_json(path, images) -> list[Example]:
     """
     path, images = Path(path), Path(images)
     try:
-        data = json.loads(_text(path, "annotations in JSON"))
+        data = json.loads(_read(path, "annotations in JSON"))
         labels = {o["id"]: o["name"] for o in data["categories"]}
         examples = {o["id"]: Example(images / o["file_name"], (o["width"], o["height"]), []) for o in data["images"]}
         for o in data["annotations"]:
@@ -106,7 +110,7 @@ def _voc_folder(root):
 
 def _read_annotation(voc, name):
     path, image = voc / "Annotations" / f"{name}.xml", voc / "JPEGImages" / f"{name}.jpg"
-    text = _text(path, f"the annotation of {image}")
+    text = _read(path, f"the annotation of {image}")  # bytes: XML says itself how it is encoded
     _check_exists(image)
     try:
         tree = ET.fromstring(text)
@@ -133,9 +137,9 @@ def _checked(box):
     return tuple(float(o) for o in box)
 
 
-def _text(path, what):
+def _read(path, what):
     try:
-        return path.read_text()
+        return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} should be {what}, but there is no such file") from None
 

@@ -147,6 +147,25 @@ def test_a_broken_annotation_is_named(root, folder, text, why):
         voc.read_xml(root, "train")
 
 
+def test_an_annotation_may_be_in_latin_1_if_it_says_so(root, folder):
+    path, declared = folder / "Annotations/000017.xml", '<?xml version="1.0" encoding="ISO-8859-1"?>'
+    label = path.read_text().replace("dog", "chien gêné")
+    path.write_bytes((declared + label).encode("latin-1"))
+    assert voc.read_xml(root, "train")[1].objects[0].label == "chien gêné"
+    path.write_bytes(label.encode("latin-1"))
+    with pytest.raises(ValueError, match="000017.xml should be an annotation in VOC's XML, but not well-formed"):
+        voc.read_xml(root, "train")
+
+
+def test_other_files_in_latin_1_are_named(root, folder):
+    (folder / "train.json").write_bytes('{"images": "gêné"}'.encode("latin-1"))
+    with pytest.raises(ValueError, match="train.json should be COCO-style JSON .*'utf-8' codec"):
+        voc.read_json(folder / "train.json", folder)
+    (folder / "ImageSets/Main/train.txt").write_bytes("gêné".encode("latin-1"))
+    with pytest.raises(ValueError, match="train.txt should be a list of images in UTF-8, but 'utf-8' codec"):
+        voc.read_xml(root, "train")
+
+
 def test_an_empty_box_is_refused(root, folder):
     write_xml(folder, "000017", SIZES["000017"], xml_object(Object("car", (9, 5, 9, 7))))
     with pytest.raises(ValueError, match=r"000017.xml .* the box \(9.0, 5.0, 9.0, 7.0\) .* is empty"):
