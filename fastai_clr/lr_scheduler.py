@@ -13,20 +13,22 @@ from .schedules.schedule import Schedule
 __all__ = ["CLRScheduler"]
 
 _STATE = "last_epoch", "_step_count", "base_lrs", "_last_lr"
+_MOMENTUM = "betas", "momentum", "beta1"  # keys of a parameter group
 
 
 class CLRScheduler(LRScheduler):
     """Set learning rate and momentum of every parameter group of a torch optimizer, as `schedule` says.
 
     optimizer: its learning rates are the peaks, one for each parameter group.
-    schedule: say `CircularLR(32, 5)`; one with mom_a and mom_b sets `momentum`, or the first of Adam's `betas`.
+    schedule: say `CircularLR(32, 5)`; one with mom_a and mom_b sets `momentum`, `beta1` or the first of Adam's `betas`.
     cycles: batches in all, for one cycle; or a `Cycles`, say `Cycles.of_batches(300, n_cycles=2)` or
     `Cycles(n_cycles=2, cycle_len=1.5, n_iter=len(loader))`.
     last_epoch: as in torch, but it counts batches; leave it, and resume with `load_state_dict`.
 
-    Call `step()` after each batch. After the last batch it keeps the last rate. `state_dict` holds plain numbers; load
-    it into a scheduler made with the same arguments to go on where it was. Momentum is set from the beginning, like the
-    rate, even if a `SequentialLR` puts another scheduler first.
+    Call `step()` after each batch. After the last batch it keeps the last rate. Momentum is set from the beginning,
+    like the rate, even if a `SequentialLR` puts another scheduler first. To resume, make optimizer and scheduler with
+    the same arguments and load the `state_dict` of both, in any order; like torch's own schedulers, it leaves the
+    optimizer alone when it loads.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes.
 
@@ -51,7 +53,7 @@ class CLRScheduler(LRScheduler):
         groups = optimizer.param_groups
         for group in groups:
             check_number("lr", group.get("initial_lr", group["lr"]), above=0)
-        if schedule.mom_a is not None and not all(o.get("momentum") or o.get("betas") for o in groups):
+        if schedule.mom_a is not None and not all(any(o.get(key) for key in _MOMENTUM) for o in groups):
             raise ValueError(
                 f"{schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or use "
                 "one that has, say Adam(...) or SGD(..., momentum=0.9)"
@@ -65,21 +67,20 @@ class CLRScheduler(LRScheduler):
         momentum = self._reader.momentum
         if momentum is not None:
             for group in self.optimizer.param_groups:
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
-        return [self._reader.factor * lr for lr in self.base_lrs]
+                key = next(o for o in _MOMENTUM if group.get(o) is not None)
+                group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
+        return [self._reader.factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, so that `torch.load(..., weights_only=True)` reads them."""
-        return {name: getattr(self, name) for name in _STATE}
+        state = {name: getattr(self, name) for name in _STATE}
+        return {
+            k: [float(lr) for lr in o] if isinstance(o, list) else o for k, o in state.items()
+        }  # a rate may be a tensor
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; the optimizer gets rate and momentum of that batch, whichever is loaded first."""
+        """Go on from there. Raises ValueError for the state of another number of parameter groups."""
         n, given = len(self.base_lrs), len(state_dict["base_lrs"])
         if given != n:
             raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {given}")
         self.__dict__.update({name: state_dict[name] for name in _STATE})
-        for group, lr in zip(self.optimizer.param_groups, self.get_lr()):
-            group["lr"] = lr

@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
-from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, LinearLR, SequentialLR
+from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, ExponentialLR, LinearLR, SequentialLR
 
 from fastai_clr import CircularLR, CircularLRBeta, CosAnneal, Cycles
 from fastai_clr.lr_scheduler import CLRScheduler
@@ -23,7 +24,10 @@ SCHEDULE = CircularLR(20, 5, 0.95, 0.85)
 def optimizer(opt_func=Adam, n_groups=2, **kwargs):
     torch.manual_seed(0)
     model = nn.Sequential(*[nn.Linear(64, 64) for _ in range(n_groups - 1)], nn.Linear(64, 10))
-    groups = [{"params": layer.parameters(), "lr": 1e-2 / 10**k} for k, layer in enumerate(model)]
+    rates = [1e-2 / 10**k for k in range(n_groups)]
+    if isinstance(opt_func, partial) and opt_func.keywords.get("tensor_lr"):
+        opt_func, rates = partial(opt_func.func, foreach=False), list(map(torch.tensor, rates))
+    groups = [{"params": layer.parameters(), "lr": lr} for layer, lr in zip(model, rates)]
     opt = opt_func(groups, lr=1e-2, **kwargs)
     opt.model = model
     return opt
@@ -39,7 +43,7 @@ def train(opt, scheduler, n):
     for i in range(n):
         opt.zero_grad()
         nn.functional.cross_entropy(opt.model(PIXELS[i * 8 : i * 8 + 8]), DIGITS[i * 8 : i * 8 + 8]).backward()
-        held.append([(group["lr"], momentum_of(group)) for group in opt.param_groups])
+        held.append([(float(group["lr"]), momentum_of(group)) for group in opt.param_groups])
         opt.step()
         scheduler.step()
     return np.array(held)
@@ -74,36 +78,103 @@ def test_cycles_share_the_batches():
     np.testing.assert_array_equal(held[:, 0, 0], SCHEDULE.at(np.arange(30), Cycles.of_epochs(30, 2, 2))[0] * 1e-2)
 
 
+def ours(opt):
+    return CLRScheduler(opt, SCHEDULE, 20)
+
+
+ARRANGEMENTS = {  # what steps the optimizer
+    "alone": ours,
+    "first in a sequence": lambda opt: SequentialLR(opt, [ours(opt), LinearLR(opt, 0.1, total_iters=9)], [20]),
+    "last in a sequence": lambda opt: SequentialLR(opt, [LinearLR(opt, 0.1, total_iters=9), ours(opt)], [10]),
+    "before a decay": lambda opt: SequentialLR(opt, [ours(opt), ExponentialLR(opt, 0.9)], [20]),
+    "chained, first": lambda opt: ChainedScheduler([ours(opt), LinearLR(opt, 0.1, total_iters=9)]),
+    "chained, last": lambda opt: ChainedScheduler([ExponentialLR(opt, 0.9), ours(opt)]),
+}
+SGD_OR_ADAM = {
+    "SGD": partial(SGD, momentum=0.9), "Adam": Adam,
+    "Adam, rates as tensors": partial(Adam, tensor_lr=True),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
-@pytest.mark.parametrize("opt_func", [Adam, partial(SGD, momentum=0.9)])
-def test_a_safe_load_resumes_in_the_middle_of_a_cycle(opt_func, order):
-    opt = optimizer(opt_func)
-    scheduler = CLRScheduler(opt, SCHEDULE, 30)
-    train(opt, scheduler, 13)
+@pytest.mark.parametrize("done", [4, 13, 24])
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("opt_func", SGD_OR_ADAM)
+def test_a_run_resumed_from_a_safe_load_is_the_uninterrupted_one(opt_func, arrangement, done, order):
+    opt = optimizer(SGD_OR_ADAM[opt_func])
+    scheduler = ARRANGEMENTS[arrangement](opt)
+    train(opt, scheduler, done)
     file = io.BytesIO()
     torch.save([scheduler.state_dict(), opt.state_dict(), opt.model.state_dict()], file)
-    rest = train(opt, scheduler, 17)
+    rest = train(opt, scheduler, 30 - done)
     file.seek(0)
-    scheduler_state, opt_state, model_state = torch.load(file, weights_only=True)
-    resumed = optimizer(opt_func)
-    again = CLRScheduler(resumed, SCHEDULE, 30)
+    scheduler_state, opt_state, model_state = torch.load(file, weights_only=arrangement == "alone")
+    resumed = optimizer(SGD_OR_ADAM[opt_func])
+    again = ARRANGEMENTS[arrangement](resumed)
     resumed.model.load_state_dict(model_state)
     loads = [lambda: resumed.load_state_dict(opt_state), lambda: again.load_state_dict(scheduler_state)]
     for load in loads if order == "optimizer first" else loads[::-1]:
         load()
-    assert again.get_last_lr() == [group["lr"] for group in resumed.param_groups]
-    np.testing.assert_array_equal(train(resumed, again, 17), rest)
+    np.testing.assert_array_equal(train(resumed, again, 30 - done), rest)
     for a, b in zip(opt.model.parameters(), resumed.model.parameters()):
         assert torch.equal(a, b)
 
 
-def test_a_scheduler_alone_brings_rate_and_momentum_back():
-    opt = optimizer()
-    scheduler = CLRScheduler(opt, SCHEDULE, 30)
-    train(opt, scheduler, 13)
-    fresh = optimizer()
-    CLRScheduler(fresh, SCHEDULE, 30).load_state_dict(scheduler.state_dict())
-    assert [(g["lr"], g["betas"]) for g in fresh.param_groups] == [(g["lr"], g["betas"]) for g in opt.param_groups]
+def test_a_run_resumed_by_accelerate_is_the_uninterrupted_one(tmp_path):
+    def start():
+        accelerator = Accelerator(cpu=True)
+        opt = optimizer()
+        scheduler = SequentialLR(opt, [LinearLR(opt, 0.1, total_iters=9), ours(opt)], [10])
+        model, prepared, scheduler = accelerator.prepare(opt.model, opt, scheduler)
+        prepared.model = model
+        return accelerator, prepared, scheduler
+
+    accelerator, opt, scheduler = start()
+    train(opt, scheduler, 4)
+    accelerator.save_state(tmp_path)
+    rest = train(opt, scheduler, 20)
+    accelerator, opt, scheduler = start()
+    accelerator.load_state(tmp_path)
+    np.testing.assert_array_equal(train(opt, scheduler, 20), rest)
+
+
+def test_loading_leaves_the_optimizer_alone():
+    scheduler, opt = ours(optimizer()), optimizer(partial(Adam, tensor_lr=True))
+    train(scheduler.optimizer, scheduler, 7)
+    fresh = ours(opt)
+    tensors, before = [g["lr"] for g in opt.param_groups], [(float(g["lr"]), g["betas"]) for g in opt.param_groups]
+    fresh.load_state_dict(scheduler.state_dict())
+    assert [g["lr"] is tensor for g, tensor in zip(opt.param_groups, tensors)] == [True, True]
+    assert [(float(g["lr"]), g["betas"]) for g in opt.param_groups] == before
+
+
+def test_the_state_holds_plain_numbers():
+    scheduler = ours(optimizer(partial(Adam, tensor_lr=True)))
+    for value in scheduler.state_dict().values():
+        assert {type(o) for o in (value if isinstance(value, list) else [value])} <= {int, float}
+
+
+class Beta1(torch.optim.Optimizer):
+    """Groups as torch-optimi's optimizers have them, with `beta1` and `beta2` of their own."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, dict(lr=lr, beta1=0.9, beta2=0.99))
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data -= group["lr"] * p.grad
+
+
+def test_beta1_is_momentum_too():
+    opt = optimizer(Beta1)
+    scheduler, held = ours(opt), []
+    for _ in range(20):
+        held.append([group["beta1"] for group in opt.param_groups])
+        opt._opt_called = True
+        scheduler.step()
+    momentums = SCHEDULE.at(np.arange(20), Cycles.of_batches(20))[1]
+    np.testing.assert_array_equal(held, np.stack([momentums] * 2, axis=1))
 
 
 def test_the_state_of_other_parameter_groups_is_refused():
