@@ -1,6 +1,7 @@
 """Arrays onto matplotlib axes: each function takes `ax` (None makes a figure) and returns the axes it drew on."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ BATCHES = "iteration (batches)"
 MANY_CYCLES = 40  # more dotted cycle ends than this would hide the curve
 MANY_POINTS = 10_000  # a line of more is thinned: 1e6 points take 20 times as long to draw and look the same
 MANY_GROUPS = 12  # more names than this do not fit beside the curves
+MANY_COLORS = 10  # matplotlib's own; after them they repeat
+CHARACTER = 0.085  # inches, of the text in titles and legends
 
 
 def rates(
@@ -19,6 +22,7 @@ def rates(
     cycle_ends: Any = (),
     title: str | None = None,
     ax: Any = None,
+    log: bool = False,
 ) -> Any:
     """Draw learning rate against batch, a line per parameter group, with the momentum beside it and cycle ends dotted.
 
@@ -26,33 +30,32 @@ def rates(
     cycle_ends: batches, from 1.
     title: a first line for the title; a second gives the rates in numbers. None leaves both out.
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
+    log: a logarithmic axis for the rates.
     """
     own_figure = ax is None
     ax, moms_ax = _panels(ax, momentums is not None)
     iterations = np.arange(1, len(groups[-1]) + 1)
     differ = any(not np.array_equal(o, groups[-1]) for o in groups)
     lines = []
-    for o in groups:
-        color = lines[0].get_color() if lines and not differ else None  # None: the axes' next colour
-        lines += _line(ax, iterations, o, color=color)
-    if differ and len(groups) > 10:  # more than there are colours
-        from matplotlib import colormaps
-
-        for k, line in enumerate(lines):
-            line.set_color(colormaps["viridis"](k / (len(lines) - 1)))
-    ax.set(xlabel=BATCHES, ylabel="learning rate")
-    ax.set_ylim(bottom=0)
+    for o, color in zip(groups, _colors(len(groups)) if differ else [None] * len(groups)):
+        lines += _line(ax, iterations, o, color=lines[0].get_color() if lines and not differ else color)
+    _label_rates(ax, log)
     if differ:
         _name_groups(ax, lines, [np.max(o) for o in groups], beside=own_figure)
     panels = [ax]
     if moms_ax is not None:
-        _line(moms_ax, iterations, momentums, color="black")
-        moms_ax.set(xlabel=BATCHES, ylabel="momentum")
+        _line(moms_ax, iterations, momentums, color=moms_ax.xaxis.label.get_color())  # of the text, on any style
+        _label(moms_ax, BATCHES, "momentum")
+        if np.ptp(momentums) < 1e-9:
+            moms_ax.set_ylim(np.mean(momentums) - 0.05, np.mean(momentums) + 0.05)  # not an axis of rounding errors
         panels.append(moms_ax)
     _mark_cycles(panels, cycle_ends)
     if title is not None:
         whose = f"group {len(groups) - 1} " if differ else ""
-        ax.set_title(f"{title}\n{whose}{_in_numbers(np.asarray(groups[-1]))}".strip(), fontsize="medium")
+        numbers = f"{whose}{_in_numbers(np.asarray(groups[-1]))}"
+        width = int((ax.figure.get_figwidth() - 1) / CHARACTER) if own_figure else 70
+        text = "\n".join(fill(o, width) for o in (title, numbers) if o)
+        ax.set_title(text, loc="left", fontsize="medium")  # from the left it may go on above a legend or neighbour
     return ax
 
 
@@ -65,18 +68,17 @@ def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = T
     """
     own_figure = ax is None
     ax, moms_ax = _panels(ax, show_moms and any(moms is not None for _, moms in curves.values()))
-    for name, (lrs, moms) in curves.items():
+    for (name, (lrs, moms)), color in zip(curves.items(), _colors(len(curves))):
         iterations = np.arange(1, len(lrs) + 1)
-        (line,) = _line(ax, iterations, lrs, label=name)
+        (line,) = _line(ax, iterations, lrs, label=name, color=color)
         if moms_ax is not None and moms is not None:
             _line(moms_ax, iterations, moms, color=line.get_color())
-    ax.set(xlabel=BATCHES, ylabel="learning rate")
-    ax.set_ylim(bottom=0)
+    _label_rates(ax)
     if moms_ax is not None:
-        moms_ax.set(xlabel=BATCHES, ylabel="momentum")
+        _label(moms_ax, BATCHES, "momentum")
     _mark_cycles([o for o in (ax, moms_ax) if o is not None], cycle_ends)
     if own_figure:
-        ax.figure.legend(loc="outside lower center", ncols=min(len(curves), 3), fontsize="small")
+        _legend_below(ax)
     else:
         ax.legend(fontsize="small")
     return ax
@@ -95,24 +97,21 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
 
         axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
     axes = _as_axes("axes", axes, 3)
-    for name, (lrs, losses, scores) in curves.items():
-        (line,) = _line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name)
+    for (name, (lrs, losses, scores)), color in zip(curves.items(), _colors(len(curves))):
+        (line,) = _line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name, color=color)
         for ax, runs in zip(axes[1:], (losses, scores)):
             mean, x = runs.mean(0), np.arange(1, runs.shape[1] + 1)
             _line(ax, x, mean, color=line.get_color(), label=name)
             if len(runs) > 1:
                 sd = runs.std(0, ddof=1)
                 ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
+    _label_rates(axes[0])
+    _label(axes[1], BATCHES, "training loss (smoothed)")
+    _label(axes[2], "epoch", score)
     if target is not None:
         axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
-    axes[0].set(xlabel=BATCHES, ylabel="learning rate")
-    axes[0].set_ylim(bottom=0)
-    axes[1].set(xlabel=BATCHES, ylabel="training loss (smoothed)")
-    axes[2].set(xlabel="epoch", ylabel=score)
-    axes[2].xaxis.get_major_locator().set_params(integer=True)
     if own_figure:
-        lines, names = axes[0].get_legend_handles_labels()
-        axes[0].figure.legend(lines, names, loc="outside lower center", ncols=min(len(curves), 4), fontsize="small")
+        _legend_below(axes[0])
     else:
         axes[0].legend(fontsize="small")
     return axes
@@ -123,7 +122,45 @@ def curve(x: Any, y: Any, xlabel: str, ylabel: str, log: bool = False, ax: Any =
     ax, _ = _panels(ax, False)
     _line(ax, x, y)
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    if xlabel == BATCHES:
+        _label(ax, xlabel, ylabel)
     return ax
+
+
+def _colors(n: int) -> list[Any]:
+    """A colour for each of `n` lines, none of them twice; None is the axes' next one."""
+    if n <= MANY_COLORS:
+        return [None] * max(n, 1)
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](k / (n - 1)) for k in range(n)]
+
+
+def _label_rates(ax: Any, log: bool = False) -> None:
+    _label(ax, BATCHES, "learning rate")
+    if log:
+        ax.set(yscale="log", ylabel="learning rate (log scale)")
+    else:
+        ax.set_ylim(bottom=0)
+
+
+def _label(ax: Any, xlabel: str, ylabel: str) -> None:
+    """Name the axes of something that is counted: whole numbers, and room around a single one."""
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    if max((len(line.get_xdata()) for line in ax.lines), default=0) == 1:
+        ax.set(xlim=(0.5, 1.5), xticks=[1])
+
+
+def _legend_below(ax: Any) -> None:
+    """A legend of the lines of `ax` below the figure, in as many columns as fit; long names go on in a second line."""
+    figure, (lines, names) = ax.figure, ax.get_legend_handles_labels()
+    room = int(figure.get_figwidth() / CHARACTER) - 8  # characters, beside the line
+    names = [fill(name, room) for name in names]
+    n_columns = max(1, min(4, len(names), room // (max(len(o) for name in names for o in name.splitlines()) + 8)))
+    n_rows = sum(name.count("\n") + 1 for name in names) / n_columns
+    figure.set_figheight(figure.get_figheight() + 0.2 * max(n_rows - 2, 0))
+    figure.legend(lines, names, loc="outside lower center", ncols=n_columns, fontsize="small")
 
 
 def _mark_cycles(panels: list[Any], cycle_ends: Any) -> None:

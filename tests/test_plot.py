@@ -2,6 +2,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib import colors
 
 from fastai_clr import CircularLR, Cycles, plot
 
@@ -79,9 +80,11 @@ def test_cycle_ends_are_dotted_in_every_panel(momentums, n_panels):
 
 def test_the_title_reads_the_numbers_off():
     ax = plot.rates(RATES[-1:], title="CircularLR(div=10, cut_div=1)")
-    assert ax.get_title() == ("CircularLR(div=10, cut_div=1)\nstarts at 0.001, peaks at 0.01 in batch 50, ends at 0.01")
-    assert plot.rates(RATES, title="").get_title().startswith(f"group {len(RATES) - 1} starts at 0.001")
-    assert plot.rates(RATES).get_title() == ""
+    assert ax.get_title(loc="left") == (
+        "CircularLR(div=10, cut_div=1)\nstarts at 0.001, peaks at 0.01 in batch 50, ends at 0.01"
+    )
+    assert plot.rates(RATES, title="").get_title(loc="left").startswith(f"group {len(RATES) - 1} starts at 0.001")
+    assert plot.rates(RATES).get_title(loc="left") == ""
 
 
 def test_given_axes_are_drawn_on_and_returned():
@@ -143,3 +146,75 @@ def test_loss_against_rate_keeps_the_extremes_of_both():
     seen_x, seen_y = plot.curve(x, y, "x", "y").lines[0].get_data()
     assert (seen_x.min(), seen_x.max(), seen_y.min(), seen_y.max()) == (x.min(), x.max(), y.min(), y.max())
     assert 5000 < len(seen_x) <= 10_000
+
+
+# -- what can be read -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_every_line_stands_out_from_the_background(style):
+    with plt.style.context(style):
+        figure = plot.rates(RATES, MOMENTUMS).figure
+        for ax in figure.axes:
+            for line in ax.lines:
+                difference = np.subtract(colors.to_rgb(line.get_color()), colors.to_rgb(ax.get_facecolor()))
+                assert np.abs(difference).max() > 0.3
+
+
+def texts_of(figure):
+    return [ax.title for ax in figure.axes] + [ax._left_title for ax in figure.axes] + figure.legends
+
+
+@pytest.mark.parametrize("n_groups", [1, 3, 12])
+@pytest.mark.parametrize("momentums", [None, MOMENTUMS])
+def test_a_long_title_stays_in_the_figure(n_groups, momentums):
+    schedule = CircularLR(25.123456, 4.123456, 0.95, 0.85, cosine=True, div_final=1e5, gamma=0.999, cycle_gamma=0.5)
+    ax = plot.rates([RATES[0] * (k + 1) for k in range(n_groups)], momentums, title=repr(schedule))
+    renderer = draw(ax.figure)
+    for text in texts_of(ax.figure):
+        box = text.get_window_extent(renderer)
+        assert box.width == 0 or ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1
+
+
+@pytest.mark.parametrize("n", [2, 7, 12])
+@pytest.mark.parametrize(
+    "name", ["clr({},5)", "CircularLR(div={}, cut_div=5, mom_a=0.95, mom_b=0.85, cosine=True)", "a {} " * 40]
+)
+@pytest.mark.parametrize("momentums", [None, MOMENTUMS])
+def test_names_of_any_length_and_number_stay_in_the_figure_in_colours_of_their_own(n, name, momentums):
+    ax = plot.several({name.format(*[k] * 40): (RATES[0], momentums) for k in range(n)})
+    renderer = draw(ax.figure)
+    (legend,) = ax.figure.legends
+    box = legend.get_window_extent(renderer)
+    assert ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1 and box.y0 >= 0
+    assert not box.overlaps(ax.get_tightbbox(renderer)) and ax.get_window_extent(renderer).height > 100
+    assert len({colors.to_hex(line.get_color()) for line in ax.lines}) == n
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_batches_and_epochs_are_counted_in_whole_numbers(n):
+    values = np.linspace(0.1, 1, n)
+    pictures = [
+        plot.rates([values]),
+        plot.several({"a": (values, None)}),
+        plot.curve(range(1, n + 1), values, plot.BATCHES, "y"),
+        plot.comparison({"a": (values, values[None], values[None])}, "accuracy", 0.5)[2],
+    ]
+    for ax in pictures:
+        draw(ax.figure)
+        low, high = ax.get_xlim()
+        ticks = [o for o in ax.get_xticks() if low <= o <= high]
+        assert ticks == [round(o) for o in ticks] and set(ticks) & set(range(1, n + 1))
+        assert n > 1 or (low, high) == (0.5, 1.5)
+
+
+def test_groups_far_apart_can_be_told_apart_on_a_logarithmic_axis():
+    ax = plot.rates(RATES, log=True)
+    assert ax.get_yscale() == "log" and ax.get_ylabel() == "learning rate (log scale)"
+    assert CircularLR(32, 5).plot(lr=[1e-4, 1e-2], log=True).get_yscale() == "log"
+
+
+def test_a_momentum_that_stays_is_a_level_line():
+    ax = plot.rates(RATES[:1], np.full(50, 0.9) + np.tile([0, 1e-16], 25))
+    low, high = ax.figure.axes[1].get_ylim()
+    assert high - low > 0.05

@@ -23,7 +23,7 @@ def describe(
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])
-    if rates[0] < peak * (1 - 1e-9):
+    if 0 < rates[0] < peak * (1 - 1e-9):
         start += f" ({_number(peak)}/{_number(peak / rates[0], 4)})"
     words = f"starts at {start}, {_course(rates[:length], corners)}"
     if momentums is not None:
@@ -41,16 +41,32 @@ def describe(
 def _course(values: Any, corners: Iterable[int] = ()) -> str:
     """How the values of one cycle move on from the first, as a phrase for each stretch in one direction."""
     n = len(values)
-    direction = np.sign(np.diff(values)).astype(int)
-    turns = {0, *(np.flatnonzero(np.diff(direction)) + 1).tolist(), *(o for o in corners if 0 < o < n - 1)}
+    turns = _turns(values, {o for o in corners if 0 < o < n - 1})
     stretches: list[tuple[str, int, int, Any]] = []
-    for a, b in zip(sorted(turns), [*sorted(turns)[1:], n]):
-        verb = {1: "rises", -1: "falls", 0: "stays"}[direction[a] if a < n - 1 else 0]
+    for (a, direction), b in zip(turns, [*(start for start, _ in turns[1:]), n]):
+        verb = {1: "rises", -1: "falls", 0: "stays"}[direction]
         if stretches and stretches[-1][0] == "stays" and b == a + 1 < n:  # one step between two levels or lines
             stretches[-1] = "stays", stretches[-1][1], b, None
             verb = "jumps"
         stretches.append((verb, a, b, values[min(b, n - 1)]))
     return ", ".join(_stretch(*o, n) for o in stretches)
+
+
+def _turns(values: Any, corners: set[int]) -> list[tuple[int, int]]:
+    """Where each stretch begins, and its direction (1, -1 or 0). Rounding errors make no stretch of their own."""
+    n, steps, most = len(values), np.diff(values), np.max(np.abs(values))
+    directions = np.where(np.abs(steps) > 4 * np.finfo(float).eps * most, np.sign(steps), 0).astype(int)
+    starts = sorted({0, *(np.flatnonzero(np.diff(directions)) + 1).tolist(), *corners})
+    turns: list[tuple[int, int]] = []
+    for a, b in zip(starts, [*starts[1:], n - 1]):
+        direction = int(directions[a]) if a < n - 1 else 0
+        if abs(values[b] - values[a]) <= 1e-9 * most:
+            direction = 0
+        is_flat_top = direction == 0 and b == a + 1 < n - 1 and turns and turns[-1][1] != 0
+        if is_flat_top or (turns and turns[-1][1] == direction and a not in corners):
+            continue  # it belongs to the stretch before
+        turns.append((a, direction))
+    return turns
 
 
 def _stretch(verb: str, a: int, b: int, end: Any, n: int) -> str:
@@ -60,8 +76,10 @@ def _stretch(verb: str, a: int, b: int, end: Any, n: int) -> str:
 
 def _part(n: int, of: int) -> str:
     """' (1/5 of the cycle)' if `n` is the whole number of batches nearest to a fifth, else per cent."""
-    parts = round(of / n)
-    return f" (1/{parts} of the cycle)" if n == of // parts else f" ({n / of:.0%} of the cycle)"
+    parts, percent = round(of / n), 100 * n / of
+    if n == of // parts:
+        return f" (1/{parts} of the cycle)"
+    return f" ({percent:.0f}% of the cycle)" if percent >= 1 else f" ({percent:.1g}% of the cycle)"
 
 
 def _several(numbers: Sequence[float], one: str = "", many: str = "") -> str:

@@ -82,6 +82,7 @@ class Schedule:
         show_moms: bool = True,
         show_text: bool = True,
         ax: Any = None,
+        log: bool = False,
     ) -> Any:
         """Draw the schedule before any training; returns the matplotlib axes of the learning rate.
 
@@ -91,6 +92,7 @@ class Schedule:
         show_moms: draw the momentum beside the rate, if the schedule cycles it.
         show_text: give the schedule and its numbers in a title.
         ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+        log: use a logarithmic axis for the rates.
 
         Raises TypeError or ValueError for an argument of the wrong kind or out of range.
 
@@ -104,6 +106,7 @@ class Schedule:
             cycles.ends,
             repr(self) if show_text else None,
             ax,
+            log,
         )
 
     plot_lr = plot
