@@ -40,7 +40,7 @@ def running():
     return nbformat.read(executed, as_version=4), pictures, said
 
 
-@pytest.fixture(params=["committed", "executed"])
+@pytest.fixture(params=["committed", pytest.param("executed", marks=pytest.mark.slow)])
 def nb(request):
     return (
         request.getfixturevalue("committed") if request.param == "committed" else request.getfixturevalue("running")[0]
@@ -75,12 +75,14 @@ def test_it_finds_most_of_the_largest_objects(nb):
     assert iou >= 0.60
 
 
+@pytest.mark.slow
 def test_the_saved_pictures_are_named(running):
     _, pictures, _ = running
     assert [o.name for o in pictures] == ["pascal_boxes.png", "pascal_schedule.png"]
     assert all(o.stat().st_size > 10_000 for o in pictures)
 
 
+@pytest.mark.slow
 def test_progress_names_every_cell_and_every_epoch(running):
     nb, _, said = running
     n = len(code_cells(nb))

@@ -28,7 +28,7 @@ def executed(tmp_path_factory):
     return nbformat.read(path, as_version=4)
 
 
-@pytest.fixture(params=["committed", "executed"])
+@pytest.fixture(params=["committed", pytest.param("executed", marks=pytest.mark.slow)])
 def nb(request):
     return request.getfixturevalue(request.param)
 
@@ -73,6 +73,7 @@ def test_mid_cycle_is_below_the_cycles_end(nb):
     )
 
 
+@pytest.mark.slow
 def test_a_new_run_measures_what_the_committed_one_did(committed, executed):
     """Half a point leaves room for another processor's arithmetic, on a mean of ten seeds."""
     triangles = [
@@ -81,6 +82,7 @@ def test_a_new_run_measures_what_the_committed_one_did(committed, executed):
     assert float(triangles[0]) == pytest.approx(float(triangles[1]), abs=0.5)
 
 
+@pytest.mark.slow
 def test_the_comparison_says_what_is_larger_than_noise(committed, executed):
     said = [re.search(r"^Final accuracy against clr\(10,10\).*$", text(o), re.M)[0] for o in (committed, executed)]
     for words in said:
