@@ -14,7 +14,7 @@ __all__ = ["Record"]
 
 _GONE = {
     "layer_opt": "the optimizer is `learn.opt`: read `learn.opt.hypers`, set with `learn.opt.set_hyper('lr', ...)`",
-    "save_path": "a plot is not written to a file by itself: call `plt.savefig(path)` after it",
+    "save_path": "a plot is not written to a file by itself: call `plt.savefig('lr.png')` after it",
     "epoch": "the epoch is `learn.epoch`, and the number of epochs done is `len(learn.sched.val_losses)`",
     "epochs": "the number of epochs is `learn.n_epoch`",
     "iteration": "the number of batches is `len(learn.sched.iterations)`",
@@ -154,25 +154,31 @@ class Record:
         return range(1, len(self._factors) + 1)
 
     def __repr__(self) -> str:
-        return f"Record({self.schedule!r}: {len(self._factors)} batches, {len(self.val_losses)} epochs validated)"
+        n, n_epoch = len(self._factors), len(self.val_losses)
+        batches, epochs = "batch" if n == 1 else "batches", "epoch" if n_epoch == 1 else "epochs"
+        return f"Record({self.schedule!r}: {n} {batches}, {n_epoch} {epochs} validated)"
 
     def __getattr__(self, name: str) -> Any:
         why = _GONE.get(name, f"it has {', '.join(o for o in dir(self) if o[0] != '_')}")
         raise AttributeError(f"learn.sched has no {name!r}: {why}")
 
-    def plot_lr(self, show_moms: bool = True, show_text: bool = True, ax: Any = None) -> Any:
+    def plot_lr(
+        self, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
+    ) -> Any:
         """Draw the learning rate of each batch, a line per parameter group, cycle ends dotted; returns the rate's axes.
 
         show_moms: draw the momentum beside it, if it changed during the fit.
         show_text: say in a title which schedule ran and where it started, peaked and ended.
         ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+        log: use a logarithmic axis, to tell groups with very different rates apart.
 
         Raises ValueError if nothing was recorded yet.
         """
+        _check_gone("plot_lr", gone)
         self._check_recorded(self.iterations)
-        moms = self.momentums if show_moms and self.momentums and np.ptp(self.momentums) > 0 else None
+        moms = self.momentums if show_moms and self.momentums and np.ptp(self.momentums) > 1e-9 else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
-        return plot.rates(self._group_lrs(), moms, self.cycle_ends, title, ax)
+        return plot.rates(self._group_lrs(), moms, self.cycle_ends, title, ax, log)
 
     def plot_loss(self, n_skip: int = 10, n_skip_end: int = 5, ax: Any = None, **gone: Any) -> Any:
         """Draw the smoothed training loss of each batch; returns the axes.
@@ -182,12 +188,11 @@ class Record:
 
         Raises ValueError if nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
         """
-        for name in gone:
-            raise TypeError(f"plot_loss has no argument {name!r}" + (f": {_GONE[name]}" if name in _GONE else ""))
+        _check_gone("plot_loss", gone)
         part = self._part(n_skip, n_skip_end)
         return plot.curve(self.iterations[part], self.losses[part], plot.BATCHES, "training loss (smoothed)", ax=ax)
 
-    def plot(self, n_skip: int = 10, n_skip_end: int = 5, linear: bool = False, ax: Any = None) -> Any:
+    def plot(self, n_skip: int = 10, n_skip_end: int = 5, linear: bool = False, ax: Any = None, **gone: Any) -> Any:
         """Draw the smoothed training loss against the learning rate, as after `lr_find`; returns the axes.
 
         n_skip, n_skip_end: batches to leave out at the start and at the end; none if that would leave nothing.
@@ -195,6 +200,7 @@ class Record:
 
         Raises ValueError if nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
         """
+        _check_gone("plot", gone)
         part = self._part(n_skip, n_skip_end)
         label = "learning rate" if linear else "learning rate (log scale)"
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
@@ -213,3 +219,8 @@ class Record:
             raise ValueError(
                 "learn.sched has nothing to plot yet: train first, say learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))"
             )
+
+
+def _check_gone(function: str, arguments: dict[str, Any]) -> None:
+    for name in arguments:
+        raise TypeError(f"{function} has no argument {name!r}" + (f": {_GONE[name]}" if name in _GONE else ""))

@@ -23,6 +23,7 @@ class Run:
     name: of its schedule. seed: of its random numbers. seconds: how long it took. learn: the Learner after the run.
 
     lrs, losses: one float per batch. epochs: a pandas table of losses and metrics, one row per epoch.
+    lower_is_better: whether each column of `epochs` is.
     """
 
     name: str
@@ -31,15 +32,24 @@ class Run:
     lrs: np.ndarray
     losses: np.ndarray
     epochs: pd.DataFrame
+    lower_is_better: dict[str, bool]
 
     def __init__(self, name: str, seed: int, seconds: float, learn: Any):
         self.name, self.seed, self.seconds = name, seed, seconds
         self.lrs, self.losses = np.array(learn.sched.lrs), np.array(learn.sched.losses)
-        names = list(learn.recorder.metric_names)[1:]
+        names = _distinct(list(learn.recorder.metric_names)[1:])
         rows = [dict(zip(names, map(_as_float, values))) for values in learn.recorder.values]
         self.epochs = pd.DataFrame(rows, index=range(1, len(rows) + 1)).dropna(axis=1, how="all")
         if "valid_loss" not in self.epochs and "train_loss" not in self.epochs:
             self.epochs["train_loss"] = nan  # diverged from the first batch on
+        metrics = dict(zip(_distinct([o.name for o in learn.metrics]), learn.metrics))
+        self.lower_is_better = {o: is_lower_better(o, metrics.get(o)) for o in self.epochs}
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names with a number after the second, third, ... of a kind: 'accuracy', 'accuracy 2'."""
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if n == 1 else f"{name} {n}" for name, n in zip(names, counts)]
 
 
 def _as_float(value: Any) -> float:
@@ -124,7 +134,7 @@ class Comparison:
 
     def _epochs_to_target(self, run: Run) -> float:
         values = run.epochs[self.score] if self.score in run.epochs else pd.Series(dtype=float)
-        reached = values <= self.target if is_lower_better(self.score) else values >= self.target
+        reached = values <= self.target if run.lower_is_better.get(self.score) else values >= self.target
         return reached.idxmax() if self.target is not None and reached.any() else nan
 
     def __str__(self) -> str:
@@ -199,7 +209,8 @@ def _final(name: str, run: Run) -> float:
 def _best(name: str, run: Run) -> float:
     if name not in run.epochs or not len(run.epochs):
         return nan
-    return best_value(name, run.epochs[name].dropna()) if run.epochs[name].notna().any() else nan
+    values = run.epochs[name].dropna()
+    return best_value(values, run.lower_is_better[name]) if len(values) else nan
 
 
 def _sd(values: np.ndarray) -> float:

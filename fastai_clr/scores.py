@@ -8,21 +8,41 @@ from typing import Any
 
 __all__ = ["BestEpoch", "best_value", "is_lower_better"]
 
-_LOWER_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|(^|_)l[12](_|$)", re.IGNORECASE)
+_LOWER = set(
+    "loss losses error errors err mse rmse msle rmsle mae mape smape rmspe l1 l2 perplexity entropy crossentropy nll "
+    "kl divergence deviance brier bpc bpb wer cer ter eer ece fid kid lpips distance hausdorff davies regret cost "
+    "false fpr fnr".split()
+)
+_HIGHER = set(
+    "acc accuracy precision recall improvement gain skill similarity correlation dice jaccard iou auc r2 psnr ssim "
+    "bleu".split()
+)
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*")
 
 
-def is_lower_better(name: str) -> bool:
-    """Whether smaller values of the metric or loss of that name are better.
+def is_lower_better(name: str, metric: Any = None) -> bool:
+    """Whether smaller values of a metric or loss are better.
 
-    >>> is_lower_better("error_rate"), is_lower_better("accuracy")
-    (True, False)
+    name: its name, as in fastai's table. The last word that says something decides: 'error_rate' and 'l2' are better if
+    lower, 'l2_accuracy' if higher. A name without such a word is better if higher.
+    metric: the metric itself. Its attribute `lower_is_better`, or its function's, goes before the name:
+    `brier.lower_is_better = True`.
+
+    >>> is_lower_better("error_rate"), is_lower_better("l2_accuracy"), is_lower_better("BrierScore")
+    (True, False, True)
     """
-    return bool(_LOWER_IS_BETTER.search(name))
+    for o in (metric, getattr(metric, "func", None)):
+        if isinstance(said := getattr(o, "lower_is_better", None), bool):
+            return said
+    words = [word.lower() for word in _WORD.findall(name.replace("negative_log_likelihood", "nll"))]
+    if words[:1] in (["neg"], ["d2"]):  # scikit-learn's 'neg_mean_squared_error', 'd2_log_loss_score'
+        return False
+    return next((word in _LOWER for word in reversed(words) if word in _LOWER | _HIGHER), False)
 
 
-def best_value(name: str, values: Iterable[float]) -> float:
-    """The best of the `values` of the metric `name`."""
-    return min(values) if is_lower_better(name) else max(values)
+def best_value(values: Iterable[float], lower_is_better: bool) -> float:
+    """The best of the values of a metric."""
+    return min(values) if lower_is_better else max(values)
 
 
 class BestEpoch:
@@ -31,21 +51,21 @@ class BestEpoch:
     Ties go to the lower loss. An epoch whose metric or loss is nan is never the best.
 
     >>> best = BestEpoch()
-    >>> [best.is_last(loss, "accuracy", metric) for loss, metric in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]
+    >>> [best.is_last(loss, accuracy) for loss, accuracy in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]
     [True, True, False]
     """
 
     def __init__(self) -> None:
         self._score: list[float] | None = None
 
-    def is_last(self, loss: float, name: str | None = None, metric: Any = None) -> bool:
+    def is_last(self, loss: float, metric: Any = None, lower_is_better: bool = False) -> bool:
         """Whether the last epoch is better than all before it; call it once per epoch.
 
-        name, metric: of the first metric; one that is not a number does not count.
+        metric: the first metric of the epoch; one that is not a number does not count.
         """
         score = [-float(loss)]  # in numbers to compare, larger is better
-        if name is not None and isinstance(metric, Real):
-            score.insert(0, float(-metric if is_lower_better(name) else metric))
+        if isinstance(metric, Real):
+            score.insert(0, float(-metric if lower_is_better else metric))
         if any(map(isnan, score)) or (self._score is not None and score <= self._score):
             return False
         self._score = score

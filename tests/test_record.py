@@ -96,14 +96,14 @@ def test_plot_lr_draws_what_was_recorded(trained):
     moms_ax = ax.figure.axes[1]
     np.testing.assert_array_equal(moms_ax.lines[0].get_ydata(), trained.sched.momentums)
     assert [line.get_xdata() for line in ax.lines[3:]] == [[60, 60]]
-    assert ax.get_title().startswith(
+    assert ax.get_title(loc="left").startswith(
         "CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)\ngroup 2 starts at 0.000313"
     )
 
 
 def test_what_plot_lr_can_leave_out(trained):
     assert len(trained.sched.plot_lr(show_moms=False).figure.axes) == 1
-    assert trained.sched.plot_lr(show_text=False).get_title() == ""
+    assert trained.sched.plot_lr(show_text=False).get_title(loc="left") == ""
     trained.fit(1e-2, 1, cycle_len=1, use_clr=(32, 5))
     assert len(trained.sched.plot_lr().figure.axes) == 1  # momentum was not cycled
 
@@ -150,7 +150,7 @@ def test_what_people_did_with_learn_sched_in_2018(trained, call):
     names.update(dict.fromkeys(["learn", "learner", "learn1", "m", "learn_adam", "rnn_learner"], trained))
     refused = {
         "layer_opt": "the optimizer is `learn.opt`",
-        "save_path": r"plt.savefig\(path\)",
+        "save_path": r"plt.savefig\(.lr.png.\)",
         "epoch": "`learn.epoch`|`learn.n_epoch`",
         "path_to_lr_plot": "n_skip should be an integer, but given 'lr.png'",
     }
@@ -289,3 +289,24 @@ def test_the_end_of_a_cycle_of_skipped_batches_is_recorded(learner):
     learn = learner(2050, bs=1, n_valid=4)
     learn.fit(1e-2, 1024 + 2, cycle_len=1 / 2050, use_clr=(10, 5), cbs=Skip())
     assert learn.sched.cycle_ends == list(range(1, 1027))
+
+
+def test_momentum_that_did_not_change_is_not_drawn(learner):
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5, 0.9, 0.9))
+    assert len(learn.sched.plot_lr().figure.axes) == 1
+
+
+@pytest.mark.parametrize(
+    "n_batches, n_epoch, words",
+    [(1, 1, "1 batch, 1 epoch"), (2, 1, "2 batches, 1 epoch"), (1, 2, "2 batches, 2 epochs")],
+)
+def test_it_counts_in_the_singular_too(learner, n_batches, n_epoch, words):
+    learn = learner(n_batches)
+    learn.fit(1e-2, n_epoch)
+    assert repr(learn.sched) == f"Record(Constant(): {words} validated)"
+
+
+def test_a_logarithmic_axis_for_groups_far_apart(trained):
+    assert trained.sched.plot_lr(log=True).get_yscale() == trained.recorder.plot_lr(log=True).get_yscale() == "log"
+    assert trained.plot_schedule(1e-2, 1, cycle_len=1, log=True).get_yscale() == "log"

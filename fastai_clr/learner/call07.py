@@ -9,8 +9,9 @@ from typing import Any
 from ..schedules.checks import as_list, check_number, is_several
 from ..schedules.schedule import Schedule
 from ..schedules.shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+from . import gone07
 
-__all__ = ["ARGUMENTS", "Call", "check_off", "is_07_style", "translate", "unknown_argument"]
+__all__ = ["ARGUMENTS", "Call", "is_07_style", "translate", "unknown_argument", "unknown_argument_of_fit_clr"]
 
 ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and we have, with their defaults
     "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
@@ -19,25 +20,7 @@ ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and
 }  # fmt: skip
 _SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that may stand beside them
 _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
-_AVERAGE = "average weights with cbs=EMACallback() from fastai.callback.ema"
-_GONE: dict[str, tuple[Any, str]] = {  # arguments without a counterpart: the value for "off", and the fastai 2 way
-    "norm_wds": (False, "scale wds= yourself"),
-    "wds_sched_mult": (None, "schedule weight decay with cbs=ParamScheduler({'wd': ...})"),
-    "use_swa": (False, _AVERAGE),
-    "swa_start": (1, _AVERAGE),
-    "swa_eval_freq": (5, _AVERAGE),
-    "reg_fn": (None, "regularise with a callback, say cbs=RNNRegularizer(alpha=2, beta=1)"),
-    "stepper": (None, "change the training step with a Callback"),
-    "stepper_fn": (None, "change the training step with a Callback"),
-    "sampler": (None, "give the sampler to the data loader in dls"),
-    "train_sampler": (None, "give the sampler to the data loader in dls"),
-    "loss_scale": (1, "train in mixed precision with learn.to_fp16()"),
-    "get_ep_vals": (False, "read the values of each epoch in learn.recorder.values"),
-    "all_val": (False, "validate more often with a Callback"),
-    "only_validation": (False, "validate with learn.validate()"),
-    "file": (None, "log to a file with cbs=CSVLogger()"),
-    "save_path": (None, "save a figure with plt.savefig(path) after learn.sched.plot_lr()"),
-}
+_FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr"}  # of `fit_one_cycle`
 
 
 @dataclass(frozen=True)
@@ -62,7 +45,7 @@ class Call:
 
 def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call is in 0.7's style: it passes an argument that only 0.7 had, or its first one is not an integer."""
-    if any(name in ARGUMENTS or name in _GONE or name == "n" for name in kwargs):
+    if any(name in ARGUMENTS or name in gone07.ARGUMENTS or name == "n" for name in kwargs):
         return True
     return bool(args) and not isinstance(args[0], Integral)
 
@@ -81,20 +64,26 @@ def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
     return Call(**{o.name: values[o.name] for o in fields(Call)})
 
 
-def check_off(name: str, value: Any) -> None:
-    """Raise TypeError if an argument or attribute of 0.7 without a counterpart is not off."""
-    off, instead = _GONE[name]
-    is_off = value is None or (off is not None and not is_several(value) and value == off)
-    if not is_off:
-        raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
-
-
 def unknown_argument(name: str, others: Iterable[str] = ()) -> TypeError:
     """The error for an argument that `fit` does not have; `others` are fastai 2's arguments."""
     if name in ("div", "cut_div", "n_cycles", "moms"):
         return TypeError(f"{name} is an argument of fit_clr: try learn.fit_clr(n_epoch, lr, {name}=...)")
-    near = get_close_matches(name, [*ARGUMENTS, *_SHARED, *_ALIASES, *_GONE, *others], n=1, cutoff=0.5)
-    return TypeError(f"fit has no argument {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+    return _no_such_argument("fit", name, [*ARGUMENTS, *_SHARED, *_ALIASES, *gone07.ARGUMENTS, *others])
+
+
+def unknown_argument_of_fit_clr(name: str, value: Any, known: Iterable[str]) -> TypeError:
+    """The error for an argument that `fit_clr` does not have."""
+    if name in ("use_clr", "cycle_len", "n_cycle", "lrs", "wds", "use_clr_beta", "cycle_mult"):
+        return TypeError(
+            f"{name} is an argument of 0.7's fit, which fit_clr does not take: try learn.fit(lr, 1, cycle_len=..., "
+            f"use_clr=(div, cut_div)) or learn.fit_clr(n_epoch, lr, div=..., cut_div=...) (given {name}={value!r})"
+        )
+    return _no_such_argument("fit_clr", name, known)
+
+
+def _no_such_argument(function: str, name: str, known: Iterable[str]) -> TypeError:
+    near = [_FASTAI_1_AND_2[name]] if name in _FASTAI_1_AND_2 else get_close_matches(name, known, n=1, cutoff=0.7)
+    return TypeError(f"{function} has no argument {name!r}" + (f": did you mean {near[0]}?" if near else ""))
 
 
 def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +109,8 @@ def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         )
     defaults = {**ARGUMENTS, **_SHARED}
     for name, value in given.items():
-        if name in _GONE:
-            check_off(name, value)
+        if name in gone07.ARGUMENTS:
+            gone07.check_off(name, value)
         elif name not in defaults:
             raise unknown_argument(name)
     for name in ("lrs", "n_cycle"):
@@ -164,9 +153,11 @@ def _schedule(given: Mapping[str, Any]) -> Schedule:
         raise ValueError(f"use_clr and use_clr_beta should not be given both, but given {named}")
     for name, value in named.items():
         if given["cycle_len"] is None:
+            n = given["n_cycle"]
+            epochs = n if isinstance(n, Integral) and int(n) > 1 else 3  # of one cycle, which is what they mean
             raise TypeError(
-                f"{name} needs cycle_len, the length of the cycle in epochs: try learn.fit({given['lrs']!r}, "
-                f"{given['n_cycle']!r}, cycle_len=3, {name}={value!r})"
+                f"{name} needs cycle_len, the length of the cycle in epochs: try learn.fit({given['lrs']!r}, 1, "
+                f"cycle_len={epochs!r}, {name}={value!r})"
             )
         if name == "use_clr" and isinstance(value, Schedule):
             return value

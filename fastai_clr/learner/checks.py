@@ -1,5 +1,6 @@
 """Checks that need a Learner or fastai's types; nothing of the Learner is changed."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ from fastcore.foundation import L
 
 from ..schedules.checks import as_list
 
-__all__ = ["as_callbacks", "as_metrics", "check_folder", "default_lr", "optimizer_for_fit", "own_attribute"]
+__all__ = [
+    "as_callbacks",
+    "as_metrics",
+    "check_folder",
+    "default_lr",
+    "is_callback",
+    "optimizer_for_fit",
+    "own_attribute",
+]
 
 
 def own_attribute(learn: Any, name: str) -> Any:
@@ -19,6 +28,15 @@ def own_attribute(learn: Any, name: str) -> Any:
     `getattr` and `hasattr` would go on to the model: a Learner hands it every name that it does not know.
     """
     return learn.__dict__.get(name)
+
+
+def is_callback(cb: Any, module: str, *names: str) -> bool:
+    """Whether `cb` is an instance of a class in `fastai.callback.<module>`, which is not imported for that.
+
+    Importing most of those modules adds a progress bar to fastai's default callbacks.
+    """
+    loaded = sys.modules.get(f"fastai.callback.{module}")
+    return loaded is not None and isinstance(cb, tuple(getattr(loaded, name) for name in names))
 
 
 def as_callbacks(cbs: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import Any
 
 from fastai.callback.core import Callback
-from fastai.callback.schedule import ParamScheduler
 from fastai.learner import Learner
 from fastprogress import progress_bar
 
@@ -116,10 +115,14 @@ def _seeds(seeds: Any) -> Iterable[int]:
 def _fit_with(name: str, schedule: Any) -> tuple[Callable[..., Any], list[Callback]]:
     """The fit to call for a schedule, and the callbacks that set the rate in it."""
     if schedule == "one_cycle":
+        import fastai.callback.schedule  # noqa: F401  (it gives the Learner fit_one_cycle; not before: see `is_callback`)
+
         return Learner.fit_one_cycle, []
     schedule = named_schedules({name: schedule})[name]
     if isinstance(schedule, Schedule):
         schedule = CLRCallback(schedule)
     if not isinstance(schedule, CLRCallback):
+        from fastai.callback.schedule import ParamScheduler  # not before it is needed: see `is_callback`
+
         schedule = ParamScheduler(position_functions(name, schedule))
     return Learner.fit, [schedule]

@@ -45,8 +45,17 @@ class GroupHypers:
         self._rate_of = itemgetter(self._lr)
 
     def write(self, opt: Any, rates: Sequence[float], momentum: float | None) -> None:
-        """Set the learning rate of each group, and the momentum of all unless it is None."""
-        lr, mom, item, groups = self._lr, self._mom, self._item, zip(self._groups(opt), rates)
+        """Set the learning rate of each group, and the momentum of all unless it is None.
+
+        Raises ValueError if the optimizer has another number of groups.
+        """
+        lr, mom, item, groups = self._lr, self._mom, self._item, self._groups(opt)
+        if len(groups) != len(rates):
+            raise ValueError(
+                f"the optimizer should keep its {len(rates)} parameter groups until the fit ends, but it has "
+                f"{len(groups)} now"
+            )
+        groups = zip(groups, rates)
         if momentum is None:  # asked once, not in each group: a tenth of the time of 100 groups
             for group, rate in groups:
                 group[lr] = rate
@@ -76,23 +85,20 @@ def _key(opt: Any, name: str) -> tuple[Any, int | None]:
 class Loan:
     """A hyper-parameter that a fit changes for a while, with the values that are the optimizer's own."""
 
-    opt: Any
-    name: str
-
     def __init__(self, opt: Any, name: str):
-        self.opt, self.name, self._own = opt, name, read_hyper(opt, name)
+        self._opt, self._name, self._own = opt, name, read_hyper(opt, name)
 
     def put_back(self) -> None:
         """Give the optimizer its own values back; safe to repeat."""
-        write_hyper(self.opt, self.name, self._own)
+        write_hyper(self._opt, self._name, self._own)
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """Give the optimizer its own values for a moment, to write or read a file that should hold them."""
-        running = read_hyper(self.opt, self.name)
+        running = read_hyper(self._opt, self._name)
         self.put_back()
         try:
             yield
         finally:
-            self._own = read_hyper(self.opt, self.name)  # a file that was read may bring others
-            write_hyper(self.opt, self.name, running)
+            self._own = read_hyper(self._opt, self._name)  # a file that was read may bring others
+            write_hyper(self._opt, self._name, running)

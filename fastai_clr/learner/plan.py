@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 from fastai.callback.core import Callback
-from fastai.callback.schedule import ParamScheduler
-from fastai.callback.tracker import ReduceLROnPlateau
-from fastai.callback.training import GradientClip
 from fastai.learner import Learner
 from fastai.optimizer import _BaseOptimizer
 
@@ -17,10 +14,10 @@ from ..record import Record
 from ..schedules.checks import check_bool, check_number, is_several, per_group
 from ..schedules.drawing import at_positions
 from ..schedules.shapes import CircularLR
-from . import call07
+from . import call07, gone07
 from .batches import batches_per_epoch
 from .callback import CLRCallback
-from .checks import as_callbacks, as_metrics, default_lr, optimizer_for_fit, own_attribute
+from .checks import as_callbacks, as_metrics, default_lr, is_callback, optimizer_for_fit, own_attribute
 from .hypers import decouples_weight_decay
 from .scope import prepared_fit
 
@@ -50,7 +47,7 @@ class FitPlan:
     def from_07(cls, learn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "FitPlan":
         """The fit that a call in 0.7's style asks for."""
         call = call07.translate(args, kwargs)
-        call07.check_off("reg_fn", own_attribute(learn, "reg_fn"))
+        gone07.check_attributes(vars(learn))
         callback = CLRCallback(
             call.schedule, call.n_cycle, call.cycle_len, call.cycle_mult, call.cycle_save_name, call.best_save_name
         )
@@ -106,20 +103,31 @@ class FitPlan:
         reset_opt: bool = False,
         start_epoch: int = 0,
     ) -> "FitPlan":
-        """The fit that a call of fastai 2's own `fit` would be, for a preview."""
+        """The fit that a call of fastai 2's own `fit` would be, for a preview or to refuse it before it begins."""
         n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
         start_epoch = check_number("start_epoch", start_epoch, least=0, below=n_epoch, integer=True)
         plan = cls(learn, n_epoch, lr, wd, as_callbacks(cbs), reset_opt=reset_opt, start_epoch=start_epoch)
         for cb in plan._all_cbs():
-            if isinstance(cb, CLRCallback):
-                cb.check(learn, optimizer_for_fit(learn, reset_opt), plan._all_cbs())
+            if isinstance(cb, CLRCallback) and not cb.is_running:
+                opt = optimizer_for_fit(learn, reset_opt)
+                cb.check(learn, opt, plan._all_cbs())
                 cb.cycles(batches_per_epoch(learn.dls), n_epoch)
-            if isinstance(cb, ReduceLROnPlateau):
-                raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it cannot be drawn before it")
+                for peak in plan._peaks(opt):
+                    check_number("lr", peak, above=0)
         return plan
 
     def _all_cbs(self) -> list[Callback]:
         return [*self.learn.cbs, *self.cbs]
+
+    def _peaks(self, opt: Any) -> list[Any]:
+        """The rate of each parameter group after `fit` has set it: fastai knows what a slice or a list means."""
+        n_groups, peaks = len(opt.hypers), []
+        stand_in: Any = SimpleNamespace(
+            param_lists=range(n_groups), hypers=range(n_groups), _set_hyper=lambda _, values: peaks.extend(values)
+        )
+        lr = default_lr(self.learn, self.reset_opt) if self.lr is None else self.lr
+        _BaseOptimizer.set_hyper(stand_in, "lr", lr)
+        return peaks
 
     def _check(self, callback: CLRCallback, lr: str = "lr", wd: str = "wd", use_wd_sched: bool = False) -> None:
         """Check what depends on the optimizer. lr, wd: the names by which the user knows these arguments."""
@@ -158,8 +166,11 @@ class FitPlan:
 
     def record(self) -> Record:
         """What `learn.sched` would be after the fit, without its losses."""
+        for cb in self._all_cbs():
+            if is_callback(cb, "tracker", "ReduceLROnPlateau"):
+                raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it cannot be drawn before it")
         opt = optimizer_for_fit(self.learn, self.reset_opt)
-        peaks = _peaks(len(opt.hypers), default_lr(self.learn, self.reset_opt) if self.lr is None else self.lr)
+        peaks = self._peaks(opt)
         n_iter = batches_per_epoch(self.learn.dls)
         steps = np.arange(self.start_epoch * n_iter, self.n_epoch * n_iter)
         schedule, cycle_ends = None, []
@@ -172,7 +183,7 @@ class FitPlan:
                 rates = factors[:, None] * peaks
                 if momentums is None and "mom" in opt.hypers[-1]:
                     momentums = np.full(len(factors), opt.hypers[-1]["mom"])
-            elif isinstance(cb, ParamScheduler):
+            elif is_callback(cb, "schedule", "ParamScheduler"):
                 if "lr" in cb.scheds:
                     rates = at_positions(cb.scheds["lr"], self.n_epoch * n_iter)[steps] * np.ones(len(peaks))
                 if "mom" in cb.scheds:
@@ -183,17 +194,12 @@ class FitPlan:
 def _clipping(learn: Learner, clip: Any = None) -> list[Callback]:
     """The callback that clips gradients at `clip`, or at a `learn.clip` that the user set; none at 0 or None."""
     clip = own_attribute(learn, "clip") if clip is None else clip
-    return [GradientClip(clip)] if clip is not None and (clip := check_number("clip", clip, least=0)) else []
+    clip = 0 if clip is None else check_number("clip", clip, least=0)
+    if not clip:
+        return []
+    from fastai.callback.training import GradientClip  # not before it is needed: see `is_callback`
 
-
-def _peaks(n_groups: int, lr: Any) -> list[float]:
-    """The rate of each parameter group after fastai's `fit` has set `lr`: it knows what a slice or a list means."""
-    peaks: list[float] = []
-    stand_in: Any = SimpleNamespace(
-        param_lists=range(n_groups), hypers=range(n_groups), _set_hyper=lambda _, values: peaks.extend(values)
-    )
-    _BaseOptimizer.set_hyper(stand_in, "lr", lr)
-    return peaks
+    return [GradientClip(clip)]
 
 
 def _name_callbacks(learn: Learner) -> None:

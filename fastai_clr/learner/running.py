@@ -5,11 +5,14 @@ from math import inf
 from typing import Any
 
 from ..record import Record
-from ..schedules.checks import as_list
+from ..schedules.checks import as_list, check_number
 from ..schedules.cycles import Cycles
 from ..schedules.reader import ScheduleReader
-from ..scores import BestEpoch
-from .hypers import GroupHypers, Loan
+from ..schedules.schedule import Schedule
+from ..scores import BestEpoch, is_lower_better
+from .checks import own_attribute
+from .hypers import GroupHypers, Loan, read_hyper
+from .scope import current_scope
 
 __all__ = ["RunningFit"]
 
@@ -22,17 +25,55 @@ class RunningFit:
     validating: whether the events are those of a `validate` or `get_preds` in the middle of the fit.
     """
 
+    opt: Any
     n_iter: int
     cycles: Cycles
     reader: ScheduleReader
     hypers: GroupHypers
     record: Record
     recorder: Any
-    momentum: Loan | None
+    first_metric: Any
+    momentum: Loan | None = None
     best: BestEpoch = field(default_factory=BestEpoch)
     next_cycle: int = 0
     next_end: float = inf
     validating: bool = False
+
+    @classmethod
+    def begin(cls, learn: Any, schedule: Schedule, cycles: Cycles) -> "RunningFit":
+        """A fit of `learn` whose optimizer holds the peak rates; raises ValueError for a rate out of range."""
+        peaks = [check_number("lr", lr, above=0) for lr in read_hyper(learn.opt, "lr")]
+        fit = cls(
+            opt=learn.opt,
+            n_iter=cycles.n_iter,
+            cycles=cycles,
+            reader=ScheduleReader(schedule, cycles, peaks),
+            hypers=GroupHypers(learn.opt),
+            record=Record(schedule, peaks),
+            recorder=own_attribute(learn, "recorder"),
+            first_metric=learn.metrics[0] if learn.metrics else None,
+        )
+        if schedule.mom_a is not None:
+            fit._borrow_momentum(learn)
+        return fit
+
+    def change_optimizer(self, learn: Any) -> None:
+        """Go on with another optimizer, which a callback made in the middle of the fit."""
+        if learn.opt is None:
+            raise ValueError("a schedule needs the optimizer until the fit ends, but learn.opt is None now")
+        self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
+        if self.momentum is not None:
+            self._borrow_momentum(learn)
+
+    def _borrow_momentum(self, learn: Any) -> None:
+        scope = current_scope(learn)
+        self.momentum = Loan(self.opt, "mom") if scope is None else scope.borrow(self.opt, "mom")
+
+    def end(self) -> None:
+        """Put momentum back; safe to repeat."""
+        self.record.trim()
+        if self.momentum is not None:
+            self.momentum.put_back()
 
     def await_cycle(self, number: int) -> None:
         """Make cycle `number` the one that ends next; past the last none does."""
@@ -41,7 +82,10 @@ class RunningFit:
 
     def last_epoch_is_best(self) -> bool:
         """Whether the last recorded epoch is better than all before it; ask once per epoch."""
-        loss = (self.record.val_losses or self.record.losses)[-1]
-        if not self.record.rec_metrics:
-            return self.best.is_last(loss)
-        return self.best.is_last(loss, self.record.metric_names[0], as_list(self.record.rec_metrics[-1])[0])
+        record = self.record
+        if not (losses := record.val_losses or record.losses):
+            return False
+        if not record.rec_metrics:
+            return self.best.is_last(losses[-1])
+        lower_is_better = is_lower_better(record.metric_names[0], self.first_metric)
+        return self.best.is_last(losses[-1], as_list(record.rec_metrics[-1])[0], lower_is_better)

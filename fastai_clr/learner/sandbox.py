@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.callback.tracker import SaveModelCallback
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import Sampler
+
+from .checks import is_callback
 
 __all__ = ["Sandbox", "sandbox"]
 
@@ -81,7 +82,7 @@ def _metrics(learn: Learner) -> list[Any]:
 
 def _shows_or_saves(o: Any) -> bool:
     package, _, module = type(o).__module__.rpartition(".")
-    return isinstance(o, SaveModelCallback) or (package == "fastai.callback" and module in _SHOW_OR_LOG)
+    return is_callback(o, "tracker", "SaveModelCallback") or (package == "fastai.callback" and module in _SHOW_OR_LOG)
 
 
 def _put(weights: list[Any]) -> None:

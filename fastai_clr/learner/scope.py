@@ -31,11 +31,12 @@ class FitScope(ExitStack):
         super().__init__()
         self.first_epoch, self.has_begun, self.loans = first_epoch, False, []
 
-    def borrow(self, opt: Any, name: str) -> None:
+    def borrow(self, opt: Any, name: str) -> Loan:
         """Let the fit change the hyper-parameter `name` of the optimizer; at the end it gets its own values back."""
         loan = Loan(opt, name)
         self.loans.append(loan)
         self.callback(loan.put_back)
+        return loan
 
 
 _scopes: WeakKeyDictionary[Learner, list[FitScope]] = WeakKeyDictionary()  # the outermost fit first
@@ -52,8 +53,7 @@ def prepared_fit(learn: Learner, first_epoch: int = 0) -> Iterator[FitScope]:
     """A scope for the fit that is called inside."""
     scopes = _scopes.setdefault(learn, [])
     with FitScope(first_epoch) as scope:
-        for loan in [loan for outer in scopes for loan in outer.loans]:
-            scope.borrow(loan.opt, loan.name)  # a fit of fastai's own leaves its weight decay in the optimizer
+        scope.enter_context(own_hypers(learn))  # inside another fit: without what that one has set
         scopes.append(scope)
         scope.callback(scopes.remove, scope)
         yield scope

@@ -4,6 +4,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from fastai.learner import Learner
+from fastai.torch_core import num_distrib
 
 from ..schedules.checks import check_number, per_group
 from ..schedules.cycles import Cycles
@@ -50,6 +51,13 @@ def suggest_clr(self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1) 
     lr = per_group("lr", lr, len(optimizer_for_fit(self, False).hypers), above=0)
     length = int(Cycles.of_epochs(n_epoch, n_cycles, 1, batches_per_epoch(self.dls)).ends[0])
     if lr is None:
+        if num_distrib() > 1:
+            raise ValueError(
+                "lr should be given in several processes, but given None: suggest_clr would call lr_find, which never "
+                "ends there"
+            )
+        import fastai.callback.schedule  # noqa: F401  (it gives the Learner lr_find; not before: see `is_callback`)
+
         with sandbox(self), TemporaryDirectory() as folder:
             self.model_dir = folder  # lr_find keeps the weights in a file
             lr = float(self.lr_find(show_plot=False).valley)

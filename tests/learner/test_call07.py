@@ -120,7 +120,7 @@ CLR = dict(cycle_len=3, use_clr=(32, 5))
         (call(1e-2, 1, use_crl=(32, 5)), TypeError, r"fit has no argument 'use_crl': did you mean use_clr\?"),
         (call(1e-2, 1, cycle_length=3), TypeError, r"did you mean cycle_len\?"),
         (call(1e-2, 1, best_save="x"), TypeError, r"did you mean best_save_name\?"),
-        (call(1e-2, 1, use_swa=True), TypeError, r"use_swa has no counterpart in fastai 2: .*EMACallback"),
+        (call(1e-2, 1, use_swa=True), TypeError, r"use_swa has no counterpart in fastai 2: .*AveragedModel"),
         (call(1e-2, 1, norm_wds=True), TypeError, r"norm_wds has no counterpart"),
         (call(1e-2, 1, wds_sched_mult=len), TypeError, r"wds_sched_mult has no counterpart.*ParamScheduler"),
         (call(1e-2, 1, reg_fn=len), TypeError, r"reg_fn has no counterpart.*RNNRegularizer"),

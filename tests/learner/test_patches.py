@@ -208,7 +208,7 @@ BAD_CALLS = [
     (lambda o: o.fit(12, 0.2, cycle_len=3), TypeError, r"try learn.fit\(0.2, 12, cycle_len=3\)"),
     (lambda o: o.fit(3, 1e-2, use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, 0.01, div=32, cut_div=5\)"),
     (lambda o: o.fit(3, 1e-2, use_crl=(32, 5)), TypeError, r"fit has no argument 'use_crl': did you mean use_clr\?"),
-    (lambda o: o.fit(3, lr_max=1e-2), TypeError, r"fit has no argument 'lr_max': did you mean"),
+    (lambda o: o.fit(3, lr_max=1e-2), TypeError, r"fit has no argument 'lr_max': did you mean lr\?"),
     (lambda o: o.fit(3, 1e-2, reset_op=True), TypeError, r"did you mean reset_opt\?"),
     (lambda o: o.fit_clr(0), ValueError, r"n_epoch should be at least 1, but given 0"),
     (lambda o: o.fit_clr(1e-2, 3), TypeError, r"n_epoch should be an integer, but given 0.01"),
@@ -576,7 +576,7 @@ def test_a_second_import_changes_nothing():
     importlib.reload(module)
     importlib.reload(fastai_clr.learner)
     assert dict(vars(Learner)) == before
-    assert module.native_fit is inspect.unwrap(Learner.fit)
+    assert inspect.getsourcefile(module.native_fit) == inspect.getsourcefile(Learner)
 
 
 def test_another_plugin_may_wrap_fit_too(learn, monkeypatch):

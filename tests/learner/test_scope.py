@@ -100,14 +100,15 @@ def test_what_happens_inside_a_fit_does_not_change_it(learner, form, inside):
 
 
 def test_a_fit_inside_another_one_is_recorded_as_it_ran(learner):
-    records, learn = [], learner(10)
+    records, probe, learn = [], Probe(), learner(10, wd=None)
 
     def inner(learn):
-        learn.fit(1e-5, 1, cycle_len=1, use_clr=(5, 5))
+        learn.fit(1e-5, 1, cycle_len=1, use_clr=(5, 5), cbs=probe)
         records.append(learn.sched)
 
     FITS["0.7"](learn, [after_first_epoch(inner)])
     assert max(records[0].lrs) == 1e-5 and len(records[0].lrs) == 10
+    assert probe.probed_moms == [[0.9]] * 10 and probe.probed_wds == [[0.01]] * 10  # the optimizer's own
     assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 20
 
 
@@ -143,6 +144,23 @@ def test_a_loaded_file_brings_the_optimizers_own_values(learner, optimizer):
     probe = Probe()
     FITS["0.7"](learn, [after_first_epoch(lambda learn: learn.load("other")), probe])
     assert {o for row in probe.probed_wds for o in row} == {0.7}
+    assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.6, 0.02)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_file_loaded_when_the_fit_has_ended_brings_the_optimizers_own_values(learner, optimizer):
+    class LoadAtTheEnd(Callback):
+        order = 60
+
+        def after_fit(self):
+            self.learn.load("other")
+
+    learn = learner(10, opt_func=OPTIMIZERS[optimizer])
+    learn.create_opt()
+    learn.opt.set_hypers(mom=0.6, wd=0.02)
+    learn.save("other")
+    learn.opt.set_hypers(mom=0.9, wd=0.01)
+    FITS["0.7"](learn, [LoadAtTheEnd()])
     assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.6, 0.02)]
 
 

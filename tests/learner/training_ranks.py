@@ -55,13 +55,17 @@ def run(path, name):
     own_save, torch.save = torch.save, lambda o, file, **k: written.append(Path(file).name) or own_save(o, file, **k)
     with learn.distrib_ctx(cpu=True):
         fit(learn, cbs=[probe, count], cycle_save_name="x", best_save_name="best")
+        try:
+            learn.suggest_clr(1)
+        except ValueError as e:
+            refused = str(e)
     torch.save = own_save
     sched = learn.sched
     torch.save(
         dict(
             lrs=probe.probed_lrs, moms=probe.probed_moms, counted=count.counted, told=count.told, written=written,
             recorded=sched.all_lrs.tolist(), cycle_ends=sched.cycle_ends, schedule=sched.schedule,
-            left=[h["mom"] for h in learn.opt.hypers], model=type(learn.model).__name__,
+            left=[h["mom"] for h in learn.opt.hypers], model=type(learn.model).__name__, refused=refused,
             weights=[p.detach() for p in learn.model.parameters()],
         ),
         path / f"{name}_{rank_distrib()}.pt",
@@ -72,4 +76,5 @@ if __name__ == "__main__":
     DistributedDL._broadcast = broadcast
     for name in FITS:
         run(Path(sys.argv[1]), name)
+    torch.distributed.barrier()  # a rank that ends while the other still talks to it aborts that one
     torch.distributed.destroy_process_group()

@@ -1,0 +1,58 @@
+"""`learn.fit_clr`: the slanted triangle in fastai 2's own style."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from fastai.learner import Learner
+
+from . import call07
+from .plan import FitPlan
+
+__all__ = ["check_names", "fit_clr"]
+
+
+def fit_clr(
+    self: Learner,
+    n_epoch: int,
+    lr: Any = None,
+    div: float = 10,
+    cut_div: float = 10,
+    n_cycles: int = 1,
+    moms: Any = None,
+    wd: Any = None,
+    cbs: Any = None,
+    reset_opt: bool = False,
+    start_epoch: int = 0,
+    **unknown: Any,
+) -> None:
+    """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
+
+    n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
+    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`.
+    div: the largest rate divided by the smallest. cut_div: 1/cut_div of each cycle rises, the rest falls.
+    moms: momentum where the rate is lowest and where it peaks, as a pair; None leaves momentum alone.
+    wd: weight decay for this fit, a number or one for each parameter group; None is `learn.wd`.
+    cbs, reset_opt: as in `Learner.fit`. start_epoch: earlier epochs are left out, not run empty as in `Learner.fit`.
+
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before anything changes.
+    Source: 0.7.0's `use_clr`; Smith 2015; Howard & Ruder 2018.
+
+    >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
+    """
+    check_names(unknown)
+    plan = FitPlan.from_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch)
+    plan.run(self.fit)  # a subclass may have a `fit` of its own
+
+
+_signature = inspect.signature(fit_clr)
+_named = [p for p in _signature.parameters.values() if p.kind is not p.VAR_KEYWORD]  # `unknown` only takes slips
+fit_clr.__signature__ = _signature.replace(parameters=_named)
+
+
+def check_names(arguments: Mapping[str, Any]) -> None:
+    """Raise TypeError for an argument that `fit_clr` does not have."""
+    known = [p.name for p in _named]
+    for name, value in arguments.items():
+        if name not in known:
+            raise call07.unknown_argument_of_fit_clr(name, value, known)

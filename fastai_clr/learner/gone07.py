@@ -1,0 +1,83 @@
+"""What fastai 0.7 had and fastai 2 does not, and what to type instead. The tests run the code in backticks."""
+
+from typing import Any
+
+from ..schedules.checks import is_several
+
+__all__ = ["ARGUMENTS", "ATTRIBUTES", "LR_FIND_ARGUMENTS", "METHODS", "check_attributes", "check_off"]
+
+_AVERAGE = (
+    "average the weights with `swa = torch.optim.swa_utils.AveragedModel(learn.model)` and "
+    "`cbs=Callback(after_step=lambda cb: swa.update_parameters(cb.learn.model))`"
+)
+_STEPPER = "change the training step with a callback, say `cbs=Callback(before_step=lambda cb: print(cb.learn.loss))`"
+_SAMPLER = "give the sampler to a torch data loader in `learn.dls`"
+
+ARGUMENTS: dict[str, tuple[Any, str]] = {  # of `fit`: the value for "off", and the fastai 2 way
+    "norm_wds": (False, "scale the values of wds= yourself"),
+    "wds_sched_mult": (None, "schedule weight decay with `cbs=ParamScheduler({'wd': SchedCos(0.1, 0.01)})`"),
+    "use_swa": (False, _AVERAGE),
+    "swa_start": (1, _AVERAGE),
+    "swa_eval_freq": (5, _AVERAGE),
+    "reg_fn": (None, "regularise with a callback, say `cbs=RNNRegularizer(alpha=2, beta=1)`"),
+    "stepper": (None, _STEPPER),
+    "stepper_fn": (None, _STEPPER),
+    "sampler": (None, _SAMPLER),
+    "train_sampler": (None, _SAMPLER),
+    "loss_scale": (1, "train in mixed precision with `learn.to_fp16()`"),
+    "get_ep_vals": (False, "read the values of each epoch in `learn.recorder.values`"),
+    "all_val": (False, "validate more often with a callback"),
+    "only_validation": (False, "validate with `learn.validate()`"),
+    "file": (None, "log to a file with `cbs=CSVLogger()`"),
+    "save_path": (None, "save a figure with `plt.savefig('lr.png')` after `learn.sched.plot_lr()`"),
+}
+ATTRIBUTES = {  # that people set on a learner, and a fit of 0.7 heeded
+    "crit": "`learn.loss_func`",
+    "opt_fn": "`learn.opt_func`",
+    "models": "`learn.model`",
+}
+METHODS = {  # and properties of its learner, where they are read
+    "crit": "the loss function is `learn.loss_func`",
+    "data": "the data loaders are `learn.dls`",
+    "models": "the model is `learn.model`",
+    "opt_fn": "the optimizer is made by `learn.opt_func`",
+    "get_cycle_end": "a fit saves its cycles: `learn.fit(1e-2, 1, cycle_len=1, cycle_save_name='x')`",
+    "save_cycle": "a fit saves its cycles: `learn.fit(1e-2, 1, cycle_len=1, cycle_save_name='x')`",
+    "set_data": "assign the data loaders: `learn.dls = learn.dls`",
+    "bn_freeze": "keep batch norm frozen with `learn.add_cb(BnFreeze)`",
+    "bn_unfreeze": "take the callback off again with `learn.remove_cb(BnFreeze)`",
+    "get_layer_groups": "the parameter groups are `learn.opt.param_lists`, made by `learn.splitter`",
+    "get_layer_opt": "the optimizer is `learn.opt`, made by `learn.create_opt()`",
+    "fit_gen": "train with `learn.fit(1e-2, 1, cycle_len=1)`",
+    "fit_opt_sched": "its phases are schedules, say `cbs=ParamScheduler({'lr': SchedCos(1e-2, 1e-4)})`",
+    "warm_up": "start low with `learn.fit(1e-2, 1, cycle_len=1, use_clr=(32, 5))`",
+    "lr_find2": "`learn.lr_find()` stops by itself and takes num_it=",
+    "TTA": "`learn.tta()` gives predictions and targets",
+    "predict_with_targs": "`learn.get_preds()` gives predictions and targets",
+    "predict_array": "`learn.model` takes a batch of tensors",
+    "predict_dl": "`learn.get_preds(dl=learn.dls.valid)` gives predictions and targets",
+    "unfreeze_prev_layer": "unfreeze group by group with `learn.freeze_to(-1)`",
+    "freeze_groups": "freeze with `learn.freeze_to(-1)`",
+    "freeze_all": "freeze with `learn.freeze_to(-1)`",
+    "delete_model_file": "the files lie in `learn.path`/`learn.model_dir`",
+}
+LR_FIND_ARGUMENTS = {
+    "linear": "plot it on a linear axis with `learn.sched.plot(linear=True)` after it",
+    "wds": "set weight decay before it with `learn.wd = 0.1`",
+}
+
+
+def check_off(name: str, value: Any) -> None:
+    """Raise TypeError if the argument `name` of 0.7's `fit`, which has no counterpart, is not off."""
+    off, instead = ARGUMENTS[name]
+    is_off = value is None or (off is not None and not is_several(value) and value == off)
+    if not is_off:
+        raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
+
+
+def check_attributes(attributes: dict[str, Any]) -> None:
+    """Raise TypeError if the `attributes` of a learner hold one that a fit of 0.7 heeded, and none of fastai 2 does."""
+    check_off("reg_fn", attributes.get("reg_fn"))
+    for name, instead in ATTRIBUTES.items():
+        if attributes.get(name) is not None:
+            raise TypeError(f"learn.{name} has no effect in fastai 2: set {instead} instead")
