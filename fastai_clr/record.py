@@ -70,11 +70,11 @@ class Record:
 
         momentums: one per batch, if a `ParamScheduler` recorded them.
         """
-        record = cls()
-        record._factors = array("d", map(float, recorder.lrs))
-        record.losses = array("d", map(float, recorder.losses))
+        record, kept = cls(), vars(recorder)  # an interruption may have left it without some of its lists
+        record._factors = array("d", map(float, kept.get("lrs", ())))
+        record.losses = array("d", map(float, kept.get("losses", ())))
         record.momentums = array("d", map(float, momentums))
-        for values in recorder.values:
+        for values in kept.get("values", ()):
             record.add_epoch(recorder, values)
         return record
 

@@ -34,7 +34,9 @@ def is_lower_better(name: str, metric: Any = None) -> bool:
     for o in (metric, getattr(metric, "func", None)):
         if isinstance(said := getattr(o, "lower_is_better", None), bool):
             return said
-    words = [word.lower() for word in _WORD.findall(name.replace("negative_log_likelihood", "nll"))]
+    if "negative_log_likelihood" in name or "negative_likelihood_ratio" in name:
+        return not name.startswith("neg_")
+    words = [word.lower() for word in _WORD.findall(name)]
     if words[:1] in (["neg"], ["d2"]):  # scikit-learn's 'neg_mean_squared_error', 'd2_log_loss_score'
         return False
     return next((word in _LOWER for word in reversed(words) if word in _LOWER | _HIGHER), False)

@@ -1,7 +1,6 @@
 """Schedules measured against each other: `learn.compare_schedules`."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from itertools import product
 from time import perf_counter
 from typing import Any
@@ -52,10 +51,13 @@ def compare_schedules(
     init: a function that gives the model new weights; each run calls it after setting the seed. None: each run starts
     from the Learner's weights.
 
-    A bar shows the runs. An interruption returns the finished ones. Callbacks that show, log or save do not take part,
-    and the Learner keeps its weights, optimizer, random state, metrics, callbacks and `sched`.
+    Each run trains a copy of the Learner and of `cbs`; the Learner itself is left alone. There is one copy at a time,
+    which takes the memory of a second model and its optimizer. Callbacks that show, log or save do not take part. A bar
+    shows the runs. An interruption returns the finished ones.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before anything is trained.
+    Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
+    several processes, and for a splitter, loss, metric, hook or callback that refers to the Learner or its model by
+    name: a function is not copied and would use the original.
 
     >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
     >>> list(comparison.table.index)
@@ -78,25 +80,24 @@ def compare_schedules(
     cbs = as_callbacks(cbs)
     if own_attribute(self, "recorder") is None:
         raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
-    fits = {}
-    for name, schedule in schedules.items():
-        fits[name], own_cbs = _fit_with(name, schedule)
+    schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
+    for name, own_cbs in schedulers.items():
         FitPlan.from_native(self, n_epoch, lrs[name], wd, [*own_cbs, *cbs]).record()  # raises what the fit would raise
-        fits[name] = partial(fits[name], self, n_epoch, lrs[name], wd=wd, cbs=[*own_cbs, *cbs])
-    runs = list(product(seeds, fits))  # a seed at a time: what an interruption leaves can be compared
+    runs = list(product(seeds, schedules))  # a seed at a time: what an interruption leaves can be compared
     bar: Any = progress_bar(runs) if own_attribute(self, "progress") else runs
     done = []
-    with sandbox(self) as box:
+    with sandbox(self, [cb for own_cbs in schedulers.values() for cb in own_cbs] + cbs) as box:
         try:
             for seed, name in bar:
                 if bar is not runs:
                     bar.comment = f"{name}, seed {seed}"
-                box.start(seed)
-                if init is not None:
-                    init(self.model)
-                began = perf_counter()
-                fits[name]()
-                done.append(Run(name, seed, perf_counter() - began, self))
+                with box.copy(seed, init) as (twin, twin_cbs):
+                    copies = dict(zip(map(id, box.cbs), twin_cbs))
+                    run_cbs = [copies[id(cb)] for cb in [*schedulers[name], *cbs]]
+                    fit = twin.fit_one_cycle if schedules[name] == "one_cycle" else twin.fit
+                    began = perf_counter()
+                    fit(n_epoch, lrs[name], wd=wd, cbs=run_cbs)
+                    done.append(Run(name, seed, perf_counter() - began, twin))
         except KeyboardInterrupt:
             if not done:
                 raise
@@ -112,17 +113,15 @@ def _seeds(seeds: Any) -> Iterable[int]:
     return range(check_number("seeds", seeds, least=1, integer=True))
 
 
-def _fit_with(name: str, schedule: Any) -> tuple[Callable[..., Any], list[Callback]]:
-    """The fit to call for a schedule, and the callbacks that set the rate in it."""
+def _scheduler(name: str, schedule: Any) -> list[Callback]:
+    """The callback that sets the rate for a schedule; none for 'one_cycle', which is fastai's own `fit_one_cycle`."""
+    import fastai.callback.schedule  # not before it is needed: see `is_callback`
+
     if schedule == "one_cycle":
-        import fastai.callback.schedule  # noqa: F401  (it gives the Learner fit_one_cycle; not before: see `is_callback`)
-
-        return Learner.fit_one_cycle, []
+        return []
     schedule = named_schedules({name: schedule})[name]
+    if isinstance(schedule, CLRCallback):
+        return [schedule]
     if isinstance(schedule, Schedule):
-        schedule = CLRCallback(schedule)
-    if not isinstance(schedule, CLRCallback):
-        from fastai.callback.schedule import ParamScheduler  # not before it is needed: see `is_callback`
-
-        schedule = ParamScheduler(position_functions(name, schedule))
-    return Learner.fit, [schedule]
+        return [CLRCallback(schedule)]
+    return [fastai.callback.schedule.ParamScheduler(position_functions(name, schedule))]

@@ -1,127 +1,217 @@
-"""Training that leaves no trace: inside `sandbox(learn)` a Learner may be trained, afterwards it is what it was."""
+"""Copies of a Learner to experiment on: what they train, save or draw from random numbers leaves the Learner alone."""
 
+import copy
+import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from fastai.learner import Learner
-from fastai.optimizer import OptimWrapper
+from fastai.torch_core import num_distrib
 from fastcore.foundation import L
 from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import Sampler
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from .checks import is_callback
+from .callback import CLRCallback
+from .reach import is_data, is_of_a_library, names_used_by, reachable
 
 __all__ = ["Sandbox", "sandbox"]
 
-_SHOW_OR_LOG = ("progress", "tensorboard", "wandb", "comet", "neptune", "azureml")  # modules of fastai.callback
-
-
-class Sandbox:
-    """A Learner inside `sandbox`: `start` brings it back to where it was, with the random numbers of a seed."""
-
-    def __init__(self, learn: Any, weights: list[Any], opt_state: Any):
-        self._learn, self._weights, self._opt_state = learn, weights, opt_state
-
-    def start(self, seed: int) -> None:
-        """Restore the weights, drop the optimizer, and seed the random numbers and the order of the batches."""
-        learn = self._learn
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
-        for loader in learn.dls.loaders:
-            if hasattr(loader, "rng"):
-                loader.rng = random.Random(seed)
-        for generator in _generators(learn):
-            generator.manual_seed(seed)
-        _put(self._weights)
-        if self._opt_state is not None:
-            learn.opt_func.load_state_dict(deepcopy(self._opt_state))
-        learn.opt = None
+_SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb comet neptune azureml captum".split()}
 
 
 @contextmanager
-def sandbox(learn: Learner) -> Iterator[Sandbox]:
-    """Put back weights, optimizer, random state, metrics, callbacks and `learn.sched`, however the block ends.
+def sandbox(learn: Learner, cbs: Sequence[Any] = ()) -> Iterator["Sandbox"]:
+    """Copies of `learn`, and of the callbacks `cbs` with it. Afterwards the global random numbers go on as before.
 
-    Inside, callbacks that show, log or save are left out. Yields a `Sandbox`.
+    Raises ValueError in several processes, and if a function, which is not copied, refers to the Learner or its model.
     """
-    modules = [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
-    weights = [(t, t.detach().clone()) for m in modules for t in [*m.parameters(), *m.buffers()]]
-    gradients = [(p, p.requires_grad, p.grad) for m in modules for p in m.parameters()]
-    modes = [(m, m.training) for o in modules for m in o.modules()]
-    opt_state = deepcopy(learn.opt_func.state_dict()) if isinstance(learn.opt_func, OptimWrapper) else None
+    if num_distrib() > 1:
+        raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
     with ExitStack() as afterwards:
-        afterwards.callback(_put, weights)
-        afterwards.callback(_put_gradients, gradients)
-        for module, training in modes:
-            afterwards.callback(setattr, module, "training", training)
-        if opt_state is not None:
-            afterwards.callback(learn.opt_func.load_state_dict, opt_state)
-        _keep_random_state(learn, afterwards)
-        for o in [learn, *learn.cbs, *_metrics(learn)]:
-            afterwards.callback(_put_attributes, o, dict(vars(o)))
-        learn.cbs = L(cb for cb in learn.cbs if not _shows_or_saves(cb))
-        for name in [k for k, o in vars(learn).items() if _shows_or_saves(o)]:
-            del learn.__dict__[name]
-        learn.logger, learn.opt = noop, None
-        for p, _, _ in gradients:
-            p.grad = None
-        yield Sandbox(learn, weights, opt_state)
+        afterwards.callback(
+            torch.set_grad_enabled, torch.is_grad_enabled()
+        )  # Ctrl-C may fall into `no_grad`'s own code
+        afterwards.callback(random.setstate, random.getstate())
+        afterwards.callback(np.random.set_state, np.random.get_state())
+        afterwards.callback(torch.set_rng_state, torch.get_rng_state())
+        if torch.cuda.is_initialized():
+            afterwards.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
+        folder = afterwards.enter_context(TemporaryDirectory())
+        gc.freeze()  # collecting a copy then takes milliseconds: it need not look at all that was there before
+        afterwards.callback(gc.unfreeze)
+        yield Sandbox(learn, cbs, Path(folder))
 
 
-def _metrics(learn: Learner) -> list[Any]:
-    recorder = vars(learn).get("recorder")
-    return [*learn.metrics, *(vars(recorder)[o] for o in ("loss", "smooth_loss") if o in vars(recorder or noop))]
+class Sandbox:
+    """Makes copies of a Learner, one at a time: before the next is made, the last one is collected.
+
+    Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
+    random generators in data sets and transforms, an `OptimWrapper` given as `opt_func`. Shared are the data: tensors,
+    arrays, tables and images. Left out are the optimizer, `learn.sched`, and callbacks that show, save or log.
+    """
+
+    def __init__(self, learn: Any, cbs: Sequence[Any], folder: Path):
+        self._learn, self.cbs, self._folder = learn, list(cbs), folder
+        self._left_out = [cb for cb in learn.cbs if _shows_or_saves(cb)]
+        everything = list(reachable(learn, self.cbs))
+        _check_functions(learn, self.cbs)
+        self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
+        self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
+        nothing = [*self._left_out, *(o for o in everything if isinstance(o, _BaseDataLoaderIter))]
+        nothing += [
+            o for name, o in vars(learn).items() if name == "sched" or (name == "opt" and o is not learn.opt_func)
+        ]
+        self._memo |= {id(o): None for o in nothing}
+        self._own = [(t, t._version, t.grad) for t in _tensors(learn)]
+
+    @contextmanager
+    def copy(self, seed: int | None = None, init: Any = None) -> Iterator[tuple[Any, list[Any]]]:
+        """A copy of the Learner with a new optimizer, and one of the callbacks.
+
+        seed: of all random numbers, None to leave them. init: a function that changes the model before the optimizer is
+        made. Raises RuntimeError if training the copy changed the Learner's own model.
+        """
+        memo = self._memo | {id(t): t.detach().clone() for t in self._graphs}  # as `WeightDropout` leaves them
+        twin, cbs = copy.deepcopy((self._learn, self.cbs), memo)
+        del memo
+        try:
+            self._prepare(twin, cbs)
+            if seed is not None:
+                _seed_everything(twin, seed)
+            if init is not None:
+                init(twin.model)
+            twin.create_opt()
+            self._check_optimizer(twin)
+            yield twin, cbs
+            self._check_own()
+        finally:
+            for cb in [*twin.cbs, *cbs]:
+                cb.learn = None
+            del twin, cbs
+            gc.collect()  # a Learner is full of cycles; the next copy needs its memory
+
+    def _prepare(self, twin: Any, cbs: list[Any]) -> None:
+        for name in [name for name, o in vars(self._learn).items() if any(o is cb for cb in self._left_out)]:
+            del twin.__dict__[name]
+        twin.__dict__.pop("sched", None)
+        twin.cbs = L(cb for cb in twin.cbs if cb is not None)
+        for cb in [*twin.cbs, *cbs]:
+            if isinstance(cb, CLRCallback):
+                cb.cycle_save_name = cb.best_save_name = None
+        twin.opt, twin.logger = None, noop
+        twin.path, twin.model_dir = self._folder, "models"
+        for module in (twin.model, twin.loss_func):
+            if isinstance(module, nn.Module):
+                module.zero_grad(set_to_none=True)
+
+    def _check_optimizer(self, twin: Any) -> None:
+        own = {
+            id(p)
+            for module in (twin.model, twin.loss_func)
+            if isinstance(module, nn.Module)
+            for p in module.parameters()
+        }
+        if any(id(p) not in own for group in twin.opt.param_lists for p in group):
+            raise ValueError(
+                "the splitter or opt_func should take the parameters of the model it is given, but it took others, "
+                "and a copy of the Learner would train them"
+            )
+
+    def _check_own(self) -> None:
+        if any(t._version != version or t.grad is not grad for t, version, grad in self._own):
+            raise RuntimeError(
+                "training a copy changed the Learner's own model: a function or object that cannot be copied holds it"
+            )
 
 
-def _shows_or_saves(o: Any) -> bool:
-    package, _, module = type(o).__module__.rpartition(".")
-    return is_callback(o, "tracker", "SaveModelCallback") or (package == "fastai.callback" and module in _SHOW_OR_LOG)
+def _tensors(learn: Any) -> list[torch.Tensor]:
+    modules = [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
+    return [t for module in modules for t in [*module.parameters(), *module.buffers()] if not nn.parameter.is_lazy(t)]
 
 
-def _put(weights: list[Any]) -> None:
-    with torch.no_grad():
-        for tensor, value in weights:
-            tensor.copy_(value)
+def _shows_or_saves(cb: Any) -> bool:
+    """Whether `cb` is of one of fastai's classes that show, log or save, or of a subclass."""
+    names = [(cls.__module__, cls.__name__) for cls in type(cb).__mro__]
+    return any(module in _SHOW_OR_LOG or name == "SaveModelCallback" for module, name in names)
 
 
-def _put_gradients(gradients: list[Any]) -> None:
-    for p, requires_grad, grad in gradients:
-        p.requires_grad_(requires_grad)
-        p.grad = grad
+def _shared(dls: Any) -> dict[int, Any]:
+    """The data that the copies share, for the memo of `deepcopy`: arrays, and tuples of nothing else."""
+    found = list(reachable(dls))
+    orders = {id(o) for sampler in found if isinstance(sampler, Sampler) for o in vars(sampler).values() if is_data(o)}
+    shared = {id(o): o for o in found if is_data(o) and id(o) not in orders and getattr(o, "grad_fn", None) is None}
+    plain = (str, bytes, int, float, bool, type(None), Path)
+    shared |= {id(o): o for o in found if type(o) is tuple and all(id(v) in shared or isinstance(v, plain) for v in o)}
+    return shared
 
 
-def _put_attributes(o: Any, attributes: dict[str, Any]) -> None:
-    vars(o).clear()
-    vars(o).update(attributes)
+def _uncopyable(objects: list[Any]) -> dict[int, Any]:
+    """The objects whose type `deepcopy` cannot copy, say an open file: the copies share them."""
+    can_copy: dict[type, bool] = {FunctionType: True}
+    for o in objects:
+        if type(o) not in can_copy:
+            if is_data(o) or isinstance(o, (torch.Tensor, nn.Module, Learner)) or hasattr(o, "__deepcopy__"):
+                can_copy[type(o)] = True
+                continue
+            try:
+                o.__reduce_ex__(4)
+                can_copy[type(o)] = True
+            except Exception:
+                can_copy[type(o)] = type(o) in copy._deepcopy_dispatch
+    return {id(o): o for o in objects if not can_copy[type(o)]}
 
 
-def _keep_random_state(learn: Learner, afterwards: ExitStack) -> None:
-    afterwards.callback(random.setstate, random.getstate())
-    afterwards.callback(np.random.set_state, np.random.get_state())
-    afterwards.callback(torch.set_rng_state, torch.get_rng_state())
-    if torch.cuda.is_initialized():
-        afterwards.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
+def _check_functions(learn: Any, cbs: Sequence[Any]) -> None:
+    """Raise ValueError for a function of the user's, which is not copied, that refers to the Learner or its model."""
+    modules = [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
+    own = {id(o) for o in [learn, learn.dls, *(p for m in modules for p in [*m.modules(), *m.parameters()])]}
+    roots = {"splitter": learn.splitter, "opt_func": learn.opt_func, "loss_func": learn.loss_func, "model": learn.model}
+    roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
+    roots |= {f"callback {cb!r}": cb for cb in [*learn.cbs, *cbs] if not _shows_or_saves(cb)}
+    for what, root in roots.items():
+        for function in _functions(root, without=[learn, learn.dls]):
+            for name, o in names_used_by(function).items():
+                if id(o) in own:
+                    raise ValueError(
+                        f"{what} should not refer to the Learner or its model by name, but its function "
+                        f"{function.__qualname__} uses {name!r}: a copy of the Learner would use the original; take it "
+                        "from an argument, or in a callback from self.learn"
+                    )
+
+
+def _functions(root: Any, without: list[Any]) -> Iterator[FunctionType]:
+    """The functions that `root` reaches, and the methods of the user's own classes among what it reaches."""
+    for o in reachable(root, without=without):
+        if isinstance(o, FunctionType):
+            yield o
+        else:
+            classes = [cls for cls in type(o).__mro__ if not is_of_a_library(cls)]
+            yield from (f for cls in classes for f in vars(cls).values() if isinstance(f, FunctionType))
+
+
+def _seed_everything(learn: Any, seed: int) -> None:
+    """Seed the global random numbers, and the generators in the data loaders, samplers, data sets and transforms."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
     for loader in learn.dls.loaders:
-        if hasattr(loader, "rng"):  # a fastai loader makes itself a new one in each epoch
-            afterwards.callback(setattr, loader, "rng", loader.rng)
-            afterwards.callback(loader.rng.setstate, loader.rng.getstate())
-    for generator in _generators(learn):
-        afterwards.callback(generator.set_state, generator.get_state())
-
-
-def _generators(learn: Learner) -> list[torch.Generator]:
-    """The random generators of torch's own data loaders, also those of samplers inside samplers."""
-    generators, owners = {}, list(learn.dls.loaders)
-    for owner in owners:
-        generator = getattr(owner, "generator", None)
-        if isinstance(generator, torch.Generator):
-            generators[id(generator)] = generator
-        owners += [o for o in getattr(owner, "__dict__", {}).values() if isinstance(o, Sampler)]
-    return list(generators.values())
+        if hasattr(loader, "rng"):
+            loader.rng = random.Random(seed)
+    for o in list(reachable(learn.dls)):
+        if isinstance(o, random.Random):
+            o.seed(seed)
+        elif isinstance(o, np.random.RandomState):
+            o.seed(seed % 2**32)
+        elif isinstance(o, np.random.Generator):
+            o.bit_generator.state = type(o.bit_generator)(seed).state
+        elif isinstance(o, torch.Generator):
+            o.manual_seed(seed)

@@ -1,6 +1,5 @@
 """A first guess at the numbers: `learn.suggest_clr`."""
 
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from fastai.learner import Learner
@@ -58,9 +57,8 @@ def suggest_clr(self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1) 
             )
         import fastai.callback.schedule  # noqa: F401  (it gives the Learner lr_find; not before: see `is_callback`)
 
-        with sandbox(self), TemporaryDirectory() as folder:
-            self.model_dir = folder  # lr_find keeps the weights in a file
-            lr = float(self.lr_find(show_plot=False).valley)
+        with sandbox(self) as box, box.copy() as (twin, _):
+            lr = float(twin.lr_find(show_plot=False).valley)
         why = f"lr: lr_find's loss falls fastest around {lr:.2g}"
     else:
         why = "lr: as given"

@@ -36,8 +36,8 @@ class ScheduleReader:
     momentum: float | None
 
     def __init__(self, schedule: Schedule, cycles: Cycles, peaks: Sequence[float] = ()):
-        self._schedule, self._cycles, self._peaks = schedule, cycles, list(peaks)
-        self.factor, self.rates, self.momentum = 1.0, list(peaks), None
+        self._schedule, self._cycles, self._peaks = schedule, cycles, list(map(float, peaks))
+        self.factor, self.rates, self.momentum = 1.0, list(self._peaks), None
         self._evaluate(range(BLOCK))
 
     def read(self, step: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler, SchedLin
 from fastai.callback.tracker import ReduceLROnPlateau
-from fastai.learner import Learner
+from fastai.learner import Learner, Metric
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 
@@ -256,15 +256,23 @@ def test_metrics_of_one_name_are_told_apart_in_a_comparison(learner):
     assert run.epochs["accuracy"].iloc[0] == pytest.approx(1 - run.epochs["accuracy 2"].iloc[0])
 
 
+class Epoch(Metric):
+    """Its value is the number of the epoch."""
+
+    name, value = "goodness", None
+
+    def reset(self):
+        pass
+
+    def accumulate(self, learn):
+        self.value = learn.epoch
+
+
 @pytest.mark.parametrize("lower", [True, False])
 def test_a_user_can_say_which_way_a_metric_is_better(learner, monkeypatch, lower):
-    learn, saved = learner(10), []
-
-    def goodness(predictions, targets):
-        return float(learn.epoch)
-
-    goodness.lower_is_better = lower
-    learn.metrics = [goodness]
+    learn, saved, metric = learner(10), [], Epoch()
+    metric.lower_is_better = lower
+    learn.metrics = [metric]
     monkeypatch.setattr(type(learn), "save", lambda self, file, **_: saved.append(self.epoch))
     learn.fit(1e-2, 3, cycle_len=1, best_save_name="best")
     assert saved == ([0] if lower else [0, 1, 2])

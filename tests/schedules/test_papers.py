@@ -101,23 +101,6 @@ def test_the_last_batch_is_on_its_way_to_the_final_rate():
     assert factors[[0, 20, 99]] == pytest.approx([1 / 10, 1, 1 / 1000 + (1 - 1 / 1000) / 80])
 
 
-@pytest.mark.parametrize(
-    "build, error, match",
-    [
-        (lambda: CircularLR(4, 2, cosine=1), TypeError, "cosine should be True or False, but given 1"),
-        (lambda: CircularLR(4, 2, div_final=0.5), ValueError, "div_final should be at least 1, but given 0.5"),
-        (lambda: CircularLR(4, 2, div_final="x"), TypeError, "div_final should be a number, but given 'x'"),
-        (lambda: CircularLR(4, 2, gamma=0), ValueError, "gamma should be greater than 0, but given 0"),
-        (lambda: CircularLR(4, 2, gamma=1.1), ValueError, "gamma should be at most 1, but given 1.1"),
-        (lambda: CircularLR(4, 2, cycle_gamma=2), ValueError, "cycle_gamma should be at most 1, but given 2"),
-        (lambda: CosAnneal(slow_start=None), TypeError, "slow_start should be True or False, but given None"),
-    ],
-)
-def test_bad_shapes_are_refused(build, error, match):
-    with pytest.raises(error, match=match):
-        build()
-
-
 @given(shapes)
 def test_shapes_print_as_they_are_typed(schedule):
     assert eval(repr(schedule)) == schedule
