@@ -9,15 +9,19 @@ from typing import Any
 __all__ = ["BestEpoch", "best_value", "is_lower_better"]
 
 _LOWER = set(
-    "loss losses error errors err mse rmse msle rmsle mae mape smape rmspe l1 l2 perplexity entropy crossentropy nll "
-    "kl divergence deviance brier bpc bpb wer cer ter eer ece fid kid lpips distance hausdorff davies regret cost "
-    "false fpr fnr".split()
+    "loss losses logloss rmseloss error errors err mse rmse nrmse rmsse msle rmsle mae logmae medae mape wmape smape "
+    "rmspe mase rae rrse l1 l2 perplexity ppl entropy crossentropy ce bce nll kl kld divergence deviance brier crps "
+    "pinball huber hinge bpc bpb bpd bits wer cer ter der eer far frr ece fid kid lpips distance chamfer emd "
+    "wasserstein levenshtein hausdorff hd assd davies epe mpjpe nme ade fde miss misclassification regret cost false "
+    "fpr fnr".split()
 )
 _HIGHER = set(
     "acc accuracy precision recall improvement gain skill similarity correlation dice jaccard iou auc r2 psnr ssim "
     "bleu".split()
 )
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*")
+_TURNED = {"neg", "negative", "minus", "inverse"}  # scikit-learn's 'neg_mean_squared_error' is better if higher
+_WHOLE = re.compile("neg(ative)?_log_likelihood|negative_likelihood_ratio")  # better if lower, whatever the words say
 
 
 def is_lower_better(name: str, metric: Any = None) -> bool:
@@ -34,12 +38,13 @@ def is_lower_better(name: str, metric: Any = None) -> bool:
     for o in (metric, getattr(metric, "func", None)):
         if isinstance(said := getattr(o, "lower_is_better", None), bool):
             return said
-    if "negative_log_likelihood" in name or "negative_likelihood_ratio" in name:
-        return not name.startswith("neg_")
+    if _WHOLE.search(name):
+        return not name.startswith("neg_negative")
     words = [word.lower() for word in _WORD.findall(name)]
-    if words[:1] in (["neg"], ["d2"]):  # scikit-learn's 'neg_mean_squared_error', 'd2_log_loss_score'
+    if words[:1] == ["d2"]:  # scikit-learn's 'd2_log_loss_score': the part of the loss that a model saves
         return False
-    return next((word in _LOWER for word in reversed(words) if word in _LOWER | _HIGHER), False)
+    known = (o for word in reversed(words) for o in (word, word.rstrip("0123456789")) if o in _LOWER | _HIGHER)
+    return next(known, None) in _LOWER and not _TURNED & set(words[:1])
 
 
 def best_value(values: Iterable[float], lower_is_better: bool) -> float:
@@ -50,7 +55,8 @@ def best_value(values: Iterable[float], lower_is_better: bool) -> float:
 class BestEpoch:
     """Tells which epochs of a fit are the best so far: by the first metric, without one by the loss.
 
-    Ties go to the lower loss. An epoch whose metric or loss is nan is never the best.
+    Ties go to the lower loss. An epoch whose metric or loss is nan is never the best; one that was validated, or whose
+    metric is a number, is better than one without.
 
     >>> best = BestEpoch()
     >>> [best.is_last(loss, accuracy) for loss, accuracy in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]
@@ -60,14 +66,16 @@ class BestEpoch:
     def __init__(self) -> None:
         self._score: list[float] | None = None
 
-    def is_last(self, loss: float, metric: Any = None, lower_is_better: bool = False) -> bool:
+    def is_last(
+        self, loss: float, metric: Any = None, lower_is_better: bool = False, is_validated: bool = True
+    ) -> bool:
         """Whether the last epoch is better than all before it; call it once per epoch.
 
         metric: the first metric of the epoch; one that is not a number does not count.
+        is_validated: whether `loss` is that of the validation, not of the training.
         """
-        score = [-float(loss)]  # in numbers to compare, larger is better
-        if isinstance(metric, Real):
-            score.insert(0, float(-metric if lower_is_better else metric))
+        number = float(-metric if lower_is_better else metric) if isinstance(metric, Real) else None
+        score = [is_validated, number is not None, number or 0.0, -float(loss)]  # larger is better
         if any(map(isnan, score)) or (self._score is not None and score <= self._score):
             return False
         self._score = score

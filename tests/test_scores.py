@@ -28,6 +28,8 @@ TURNED = [o.removeprefix("neg_") for o in SCORERS if o.startswith("neg_")]
         # what people write
         "RMSE", "MaskedLoss", "word_error_rate", "wer", "mape", "l1", "mean_l1", "l2_norm", "BrierScore", "cross_entropy",
         "kl_divergence", "accuracy_loss", "FID", "negative_log_likelihood", "bpc", "nll", "ece", "smape",
+        "logloss", "nrmse", "mase", "rmse2", "err5", "bce", "ppl", "bits_per_dim", "crps", "hinge", "neg_log_likelihood", "hd95",
+        "Hausdorff95", "miss_rate", "misclassification_rate",
     ],
 )  # fmt: skip
 def test_of_a_loss_or_an_error_smaller_is_better(name):
@@ -43,6 +45,7 @@ def test_of_a_loss_or_an_error_smaller_is_better(name):
         "pearsonr", "spearmanr", "jaccard_score", "d2_log_loss_score",
         *SCORERS,
         "F1Score", "IoU", "PSNR", "mean_iou", "l2_accuracy", "error_recall", "my_metric", "",
+        "negative_mse", "minus_mse", "inverse_mse", "precision5", "lossless_acc", "mse_improvement", "perceived",
         "recall1",  # its l1 is no L1 norm
         "himself", "maestro", "lossless_rate", "terrors",  # mse, mae, loss and error are no words of these
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch._C import DisableTorchFunctionSubclass
 from ..schedules.cycles import Cycles
 from ..schedules.schedule import Schedule
 from .batches import FirstBatches, batches_per_epoch
-from .checks import check_folder, is_callback, own_attribute
+from .checks import check_folder, is_callback
 from .running import RunningFit
 from .scope import FitScope, current_scope
 
@@ -50,7 +51,10 @@ class CLRCallback(Callback):
     order = 55  # after Recorder, whose loss it copies; before ProgressCallback, which asks how long the epoch is
     run_valid = False
 
+    _stateattrs = ("_fit", "_heard")  # fastai leaves these out of a copy or pickle
+
     _fit: RunningFit | None = None
+    _fits_left: float = inf  # a plan's callback has 1: in a copy of the Learner, made during the fit, it is spent
     _heard = frozenset(vars(event))  # the events to be called for; the next fit finds out which are defined
 
     def __init__(
@@ -95,6 +99,8 @@ class CLRCallback(Callback):
                 f"{self.schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, "
                 "or give the Learner one that has, say opt_func=Adam or opt_func=partial(SGD, mom=0.9)"
             )
+        if self.learn is not None and self.learn is not learn:
+            raise ValueError(f"{self!r} belongs to another Learner: give each its own")
         if sum(cb is self for cb in cbs) > 1:
             raise ValueError(f"{self!r} is among the callbacks of this fit twice: give it once")
         for cb in cbs:
@@ -109,7 +115,7 @@ class CLRCallback(Callback):
 
     def _sets_the_same(self, cb: Callback) -> bool:
         if isinstance(cb, CLRCallback):
-            return not cb.is_running  # else it schedules an outer fit and pauses
+            return not cb.is_spent and bool(cb._heard)  # without events it pauses: its fit is around this one
         if is_callback(cb, "schedule", "ParamScheduler") and not is_callback(cb, "schedule", "LRFinder"):
             return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.mom_a is not None)
         return is_callback(cb, "tracker", "ReduceLROnPlateau")
@@ -124,9 +130,13 @@ class CLRCallback(Callback):
             return super().__call__(event_name)
 
     @property
-    def is_running(self) -> bool:
-        """Whether it schedules a fit now."""
-        return self._fit is not None
+    def is_spent(self) -> bool:
+        """Whether it was for one fit, which began."""
+        return not self._fits_left
+
+    def schedule_one_fit(self) -> None:
+        """Schedule the next fit and none after it."""
+        self._fits_left = 1
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -140,23 +150,28 @@ class CLRCallback(Callback):
     def before_fit(self) -> None:
         defined = {*dir(type(self)), *self.__dict__}  # a subclass or the user may have added some
         self._heard = frozenset(o for o in vars(event) if o in defined)
-        learn, scope = self.learn, current_scope(self.learn)
-        unpatched = scope is None and not learn.lock.locked()  # a fit: `validate` and `get_preds` hold the lock
-        if unpatched:
-            self._end()  # the fit before may have ended in an exception
+        scope = current_scope(self.learn)
+        if scope is None and not self.learn.lock.locked():  # not `validate` or `get_preds`, which hold the lock
+            self._end()  # of a fit that did not go through our `Learner.fit`, and ended in an exception
         if self._fit is not None:
             self._fit.validating = True
-        elif (scope or unpatched) and learn.opt is not None and own_attribute(learn, "lr_finder") is None:
+        elif scope is not None:
             self._begin(scope)
 
     def _begin(self, scope: FitScope | None) -> None:
         learn = self.learn
+        is_lr_find = any(is_callback(cb, "schedule", "LRFinder") for cb in learn.cbs)
+        if learn.opt is None or is_lr_find or self.is_spent:
+            return
+        self._fits_left -= 1
         self.check(learn, learn.opt, learn.cbs)
         cycles = self.cycles(batches_per_epoch(learn.dls), learn.n_epoch)  # anew: a `before_fit` may shrink loaders
         self._fit = RunningFit.begin(learn, self.schedule, cycles)
         learn.sched = self._fit.record
         if scope is not None:
+            scope.is_scheduled, self._fit.epoch = True, scope.first_epoch
             scope.callback(self._end)
+            scope.callback(setattr, learn, "sched", self._fit.record)  # also after a fit inside this one
 
     def _end(self) -> None:
         """End the fit and forget it; safe to repeat."""
@@ -166,10 +181,14 @@ class CLRCallback(Callback):
 
     def before_epoch(self) -> None:
         fit = self._fit
-        if fit is not None and not fit.validating and self.learn.epoch * fit.n_iter >= fit.cycles.n_batches:
-            raise CancelFitException  # the cycles ended with the epoch before
+        if fit is not None and not fit.validating:
+            fit.epoch = self.learn.epoch
+            if fit.epoch * fit.n_iter >= fit.cycles.n_batches:
+                raise CancelFitException  # the cycles ended with the epoch before
 
     def before_train(self) -> None:
+        if self._fit is None and current_scope(self.learn) is None:
+            self._begin(None)  # not in `before_fit`, which `learn.tta` fires, too
         if (fit := self._fit) is None:
             return
         fit.validating = False
@@ -225,6 +244,7 @@ class CLRCallback(Callback):
         if fit is None or fit.validating:
             return
         self._end_cycles_of_epoch()
+        fit.epoch = self.learn.epoch + 1
         if fit.recorder is None or not fit.record.iterations:
             return
         fit.record.add_epoch(fit.recorder, self.learn.final_record)
@@ -239,7 +259,8 @@ class CLRCallback(Callback):
         if self._fit is None:
             return
         if self._fit.validating:
-            self._fit.validating = False
+            self._fit.validating, self.learn.epoch = False, self._fit.epoch  # fastai has set it to 0
             return
-        self.learn.sched = self._fit.record  # also after a fit that another callback started inside this one
-        self._end()
+        self._fit.end()
+        if current_scope(self.learn) is None:
+            self._end()  # else with the scope: a fit in another callback's `after_fit` is still inside this one

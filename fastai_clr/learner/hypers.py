@@ -85,20 +85,23 @@ def _key(opt: Any, name: str) -> tuple[Any, int | None]:
 class Loan:
     """A hyper-parameter that a fit changes for a while, with the values that are the optimizer's own."""
 
+    opt: Any
+    name: str
+
     def __init__(self, opt: Any, name: str):
-        self._opt, self._name, self._own = opt, name, read_hyper(opt, name)
+        self.opt, self.name, self._own = opt, name, read_hyper(opt, name)
 
     def put_back(self) -> None:
         """Give the optimizer its own values back; safe to repeat."""
-        write_hyper(self._opt, self._name, self._own)
+        write_hyper(self.opt, self.name, self._own)
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """Give the optimizer its own values for a moment, to write or read a file that should hold them."""
-        running = read_hyper(self._opt, self._name)
+        running = read_hyper(self.opt, self.name)
         self.put_back()
         try:
             yield
         finally:
-            self._own = read_hyper(self._opt, self._name)  # a file that was read may bring others
-            write_hyper(self._opt, self._name, running)
+            self._own = read_hyper(self.opt, self.name)  # a file that was read may bring others
+            write_hyper(self.opt, self.name, running)

@@ -17,7 +17,7 @@ from .checks import is_callback, own_attribute
 from .compare import compare_schedules
 from .fit_clr import check_names, fit_clr
 from .plan import FitPlan
-from .scope import current_scope, own_hypers, running_fit
+from .scope import current_scope, is_in_a_fit, keep_loop, own_hypers, running_fit
 from .suggest import suggest_clr
 
 __all__ = ["PATCHES", "install", "plan_of", "plot_schedule"]
@@ -43,16 +43,19 @@ def _fit_natively(learn: Learner, *args: Any, **kwargs: Any) -> None:
     """Call fastai 2's own `fit`. However it ends, its scope is closed and `learn.sched` tells what it did."""
     recorder, own_sched = own_attribute(learn, "recorder"), own_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    with running_fit(learn) as scope:
-        for cb in learn.cbs:
-            if isinstance(cb, CLRCallback) and cb.is_running:
-                scope.enter_context(cb.paused())
+    outer_schedules = [cb for cb in learn.cbs if isinstance(cb, CLRCallback)] if is_in_a_fit(learn) else []
+    given = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
+    with running_fit(learn, given) as scope:
+        if outer_schedules:
+            keep_loop(learn, scope)
+        for cb in outer_schedules:
+            scope.enter_context(cb.paused())
         has_ended = False
         try:
             native_fit(learn, *args, **kwargs)
             has_ended = True
         finally:
-            if own_attribute(learn, "sched") is own_sched and not isinstance(own_sched, Callback):
+            if not scope.is_scheduled and not isinstance(own_sched, Callback):
                 if getattr(recorder, "lrs", None) is not lrs:
                     is_new = getattr(recorder, "hps", None) is not hps  # `ParamScheduler` makes them
                     learn.sched = Record.of_recorder(recorder, recorder.hps.get("mom", ()) if is_new else ())
@@ -69,7 +72,7 @@ def _check_schedules(learn: Learner, args: tuple[Any, ...], kwargs: dict[str, An
     cbs = [*learn.cbs, *as_list(given.get("cbs"))]
     if any(is_callback(cb, "schedule", "LRFinder") for cb in cbs) or "n_epoch" not in given:
         return
-    if any(isinstance(cb, CLRCallback) and not cb.is_running for cb in cbs):
+    if any(isinstance(cb, CLRCallback) for cb in cbs):
         known = inspect.signature(FitPlan.from_native).parameters
         FitPlan.from_native(learn, **{name: value for name, value in given.items() if name in known})
 
@@ -145,7 +148,7 @@ def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
 
 def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     # The file should load where fastai_clr is not installed, also one that a callback writes during a fit.
-    cbs = self.cbs
+    cbs, opt = self.cbs, self.opt
     ours = {name: o for name, o in vars(self).items() if isinstance(o, (Record, CLRCallback))}
     self.cbs = L(cb for cb in cbs if not isinstance(cb, CLRCallback))
     for name in ours:
@@ -153,6 +156,8 @@ def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     try:
         return _before["export"](self, *args, **kwargs)
     finally:
+        if is_in_a_fit(self):
+            self.opt = opt  # fastai makes a new one, with the values of this batch
         self.cbs = cbs
         self.__dict__.update(ours)
 

@@ -19,7 +19,7 @@ from .batches import batches_per_epoch
 from .callback import CLRCallback
 from .checks import as_callbacks, as_metrics, default_lr, is_callback, optimizer_for_fit, own_attribute
 from .hypers import decouples_weight_decay
-from .scope import prepared_fit
+from .scope import is_in_a_fit, prepared_fit
 
 __all__ = ["FitPlan"]
 
@@ -108,7 +108,7 @@ class FitPlan:
         start_epoch = check_number("start_epoch", start_epoch, least=0, below=n_epoch, integer=True)
         plan = cls(learn, n_epoch, lr, wd, as_callbacks(cbs), reset_opt=reset_opt, start_epoch=start_epoch)
         for cb in plan._all_cbs():
-            if isinstance(cb, CLRCallback) and not cb.is_running:
+            if isinstance(cb, CLRCallback):
                 opt = optimizer_for_fit(learn, reset_opt)
                 cb.check(learn, opt, plan._all_cbs())
                 cb.cycles(batches_per_epoch(learn.dls), n_epoch)
@@ -117,7 +117,10 @@ class FitPlan:
         return plan
 
     def _all_cbs(self) -> list[Callback]:
-        return [*self.learn.cbs, *self.cbs]
+        """The callbacks of the fit, without schedules that are spent, or that pause because their fit is around it."""
+        inside = is_in_a_fit(self.learn)
+        own = [cb for cb in self.learn.cbs if not isinstance(cb, CLRCallback) or not (inside or cb.is_spent)]
+        return [*own, *self.cbs]
 
     def _peaks(self, opt: Any) -> list[Any]:
         """The rate of each parameter group after `fit` has set it: fastai knows what a slice or a list means."""
@@ -153,7 +156,9 @@ class FitPlan:
         Weight decay and metrics hold for this fit; when it ends, the Learner has its own back.
         """
         learn = self.learn
-        with prepared_fit(learn, self.start_epoch) as scope:
+        callback = self.cbs[-1]  # ours
+        callback.schedule_one_fit()
+        with prepared_fit(learn, self.start_epoch, callback) as scope:
             if self.reset_opt or not learn.opt:
                 learn.create_opt()
             if "wd" in learn.opt.hypers[0]:
@@ -194,6 +199,8 @@ class FitPlan:
 def _clipping(learn: Learner, clip: Any = None) -> list[Callback]:
     """The callback that clips gradients at `clip`, or at a `learn.clip` that the user set; none at 0 or None."""
     clip = own_attribute(learn, "clip") if clip is None else clip
+    if isinstance(clip, Callback):
+        return []  # `learn.clip` is a callback of that name
     clip = 0 if clip is None else check_number("clip", clip, least=0)
     if not clip:
         return []

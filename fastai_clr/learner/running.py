@@ -21,6 +21,7 @@ __all__ = ["RunningFit"]
 class RunningFit:
     """All that a fit needs while it runs.
 
+    epoch: the epoch that runs or comes next.
     next_cycle: number of the cycle that ends next. next_end: batches done when it ends.
     validating: whether the events are those of a `validate` or `get_preds` in the middle of the fit.
     """
@@ -34,10 +35,12 @@ class RunningFit:
     recorder: Any
     first_metric: Any
     momentum: Loan | None = None
+    epoch: int = 0
     best: BestEpoch = field(default_factory=BestEpoch)
     next_cycle: int = 0
     next_end: float = inf
     validating: bool = False
+    n_validated: int = 0
 
     @classmethod
     def begin(cls, learn: Any, schedule: Schedule, cycles: Cycles) -> "RunningFit":
@@ -54,20 +57,19 @@ class RunningFit:
             first_metric=learn.metrics[0] if learn.metrics else None,
         )
         if schedule.mom_a is not None:
-            fit._borrow_momentum(learn)
+            scope = current_scope(learn)
+            fit.momentum = Loan(learn.opt, "mom") if scope is None else scope.borrow(learn.opt, "mom")
         return fit
 
     def change_optimizer(self, learn: Any) -> None:
         """Go on with another optimizer, which a callback made in the middle of the fit."""
         if learn.opt is None:
             raise ValueError("a schedule needs the optimizer until the fit ends, but learn.opt is None now")
+        scope = current_scope(learn)
+        loans = {} if scope is None else scope.carry_over(self.opt, learn.opt)
         self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
         if self.momentum is not None:
-            self._borrow_momentum(learn)
-
-    def _borrow_momentum(self, learn: Any) -> None:
-        scope = current_scope(learn)
-        self.momentum = Loan(self.opt, "mom") if scope is None else scope.borrow(self.opt, "mom")
+            self.momentum = loans.get("mom") or Loan(self.opt, "mom")
 
     def end(self) -> None:
         """Put momentum back; safe to repeat."""
@@ -83,9 +85,11 @@ class RunningFit:
     def last_epoch_is_best(self) -> bool:
         """Whether the last recorded epoch is better than all before it; ask once per epoch."""
         record = self.record
-        if not (losses := record.val_losses or record.losses):
+        is_validated = len(record.val_losses) > self.n_validated
+        self.n_validated = len(record.val_losses)
+        if not (losses := record.val_losses if is_validated else record.losses):
             return False
-        if not record.rec_metrics:
-            return self.best.is_last(losses[-1])
+        if not is_validated or not record.rec_metrics:
+            return self.best.is_last(losses[-1], is_validated=is_validated)
         lower_is_better = is_lower_better(record.metric_names[0], self.first_metric)
         return self.best.is_last(losses[-1], as_list(record.rec_metrics[-1])[0], lower_is_better)

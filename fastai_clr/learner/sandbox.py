@@ -22,6 +22,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from .callback import CLRCallback
 from .reach import is_data, is_of_a_library, names_used_by, reachable
+from .scope import is_in_a_fit
 
 __all__ = ["Sandbox", "sandbox"]
 
@@ -62,6 +63,8 @@ class Sandbox:
     def __init__(self, learn: Any, cbs: Sequence[Any], folder: Path):
         self._learn, self.cbs, self._folder = learn, list(cbs), folder
         self._left_out = [cb for cb in learn.cbs if _shows_or_saves(cb)]
+        if is_in_a_fit(learn):
+            self._left_out += [cb for cb in learn.cbs if isinstance(cb, CLRCallback)]  # of that fit
         everything = list(reachable(learn, self.cbs))
         _check_functions(learn, self.cbs)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]

@@ -7,13 +7,23 @@ import weakref
 
 import numpy as np
 import pytest
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback, CancelFitException, CancelValidException
+from fastai.learner import Learner
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles
-from helpers import OPTIMIZERS, Probe, make_learner, run_code
+from helpers import OPTIMIZERS, Probe, make_learner, make_tabular, run_code
 
 MOMS = (0.95, 0.85)
 TRIANGLE = CircularLR(10, 5, *MOMS)
+
+
+def mse_of_epoch(predictions, targets):
+    """Lower after each call."""
+    mse_of_epoch.calls -= 1
+    return float(mse_of_epoch.calls)
+
+
+mse_of_epoch.calls = 10**6
 FITS = {
     "0.7": lambda learn, cbs=(): learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, *MOMS), wds=0.7, cbs=list(cbs)),
     "fit_clr": lambda learn, cbs=(): learn.fit_clr(2, 1e-2, 10, 5, moms=MOMS, wd=0.7, cbs=list(cbs)),
@@ -162,6 +172,183 @@ def test_a_file_loaded_when_the_fit_has_ended_brings_the_optimizers_own_values(l
     learn.opt.set_hypers(mom=0.9, wd=0.01)
     FITS["0.7"](learn, [LoadAtTheEnd()])
     assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.6, 0.02)]
+
+
+EVENTS = {  # where a callback may start another fit, and the batches of its fit that are done by then
+    "after_epoch": (0, 80), "after_train": (0, 80), "before_epoch": (1, 80), "before_epoch, early": (1, -20),
+    "after_epoch, early": (0, -20), "after_batch": (0, 80),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FITS)
+@pytest.mark.parametrize("inside", ["a fit of fastai's own", "a 0.7-style fit", "lr_find", "a fit that fails"])
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, form, inside, event):
+    class Act(Callback):
+        run_valid, done = False, False
+
+    def act(self):
+        if self.learn.epoch == EVENTS[event][0] and not self.done:
+            self.done = True
+            elsewhere(INSIDE[inside])(self.learn)
+
+    setattr(Act, event.split(",")[0], act)
+    learn, held, other = learner(10, wd=0.01), Held(), Act()
+    learn.elsewhere, other.order = False, EVENTS[event][1]
+    learn.create_opt()
+    FITS[form](learn, [other, held])
+    assert other.done
+    assert_whole(learn, held, 0.01 if form == "native" else 0.7)
+    assert learn.sched.cycle_ends == [20]
+
+
+@pytest.mark.parametrize("order", [-20, 60])
+@pytest.mark.parametrize("inside", INSIDE)
+@pytest.mark.parametrize("form", FITS)
+def test_what_happens_in_after_fit_is_inside_the_fit_too(learner, form, inside, order):
+    class AtTheEnd(Callback):
+        done = False
+
+        def after_fit(self):
+            if not self.done:
+                self.done = True
+                INSIDE[inside](self.learn)
+
+    learn, callback = learner(10, wd=0.01), AtTheEnd()
+    callback.order = order
+    FITS[form](learn, [callback])
+    assert callback.done and len(learn.sched.lrs) == 20 and max(learn.sched.lrs) == 1e-2
+    assert learn.opt.hypers[0]["mom"] == 0.9
+
+
+@pytest.mark.parametrize("form", FITS)
+def test_a_preview_inside_a_fit_is_that_of_a_fit_of_its_own(learner, form):
+    found = []
+
+    def look(learn):
+        found.append(learn.plot_schedule(1e-3, 1, cycle_len=1, use_clr=(5, 5)).lines[0].get_ydata())
+        found.append(learn.plot_schedule(1, 1e-3).lines[0].get_ydata())
+        found.append(learn.compare_schedules(1, 1e-3, ["constant"], seeds=1).runs[0].lrs)
+
+    FITS[form](learner(10), [after_first_epoch(look)])
+    triangle, flat, run = found
+    assert len(triangle) == 10 and max(triangle) == 1e-3 and set(flat) == set(run) == {1e-3}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("form", FITS)
+def test_a_new_optimizer_inside_a_fit_goes_on_with_its_momentum_and_weight_decay(learner, form, optimizer):
+    for action in (
+        lambda learn: learn.fit(1, 1e-5, reset_opt=True),
+        lambda learn: learn.create_opt(),
+    ):
+        learn, held = learner(10, opt_func=OPTIMIZERS[optimizer]), Held()
+        learn.elsewhere = False
+        learn.create_opt()
+        before = [(h["mom"], h["wd"]) for h in learn.opt.hypers]
+        FITS[form](learn, [after_first_epoch(elsewhere(action)), held])
+        momentums = TRIANGLE.at(np.arange(20), Cycles.of_batches(20))[1]
+        np.testing.assert_array_equal(np.array(held.probed_moms)[:, 0], momentums)
+        assert {o for row in held.probed_wds for o in row} == {before[0][1] if form == "native" else 0.7}
+        assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == before
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("form", FITS)
+def test_an_export_inside_a_fit_leaves_its_optimizer_alone(tmp_path, form, optimizer):
+    learn, _ = make_tabular(tmp_path, opt_func=OPTIMIZERS[optimizer])
+    learn.create_opt()
+    own, before, probe = learn.opt, [(h["mom"], h["wd"]) for h in learn.opt.hypers], Probe()
+    FITS[form](
+        learn, [export := after_first_epoch(lambda learn: learn.remove_cb(export) and learn.export("x.pkl")), probe]
+    )
+    assert learn.opt is own and [(h["mom"], h["wd"]) for h in own.hypers] == before
+    assert {o for row in probe.probed_wds for o in row} == {before[0][1] if form == "native" else 0.7}
+    assert (tmp_path / "x.pkl").exists()
+
+
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["copy", "pickle"])
+def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of):
+    twins, learn = [], learner(10, wd=0.01, cbs=CLRCallback(TRIANGLE))
+
+    def act(learn):
+        learn.remove_cb(keep)
+        twins.append(twin_of(learn))
+
+    learn.fit(2, 1e-2, cbs=(keep := after_first_epoch(act)))
+    probe = Probe()
+    twins[0].opt = None
+    twins[0].fit(2, 1e-2, cbs=probe)
+    assert_whole(twins[0], probe, 0.01)
+
+
+def test_the_schedule_of_one_fit_is_spent_in_a_copy_made_during_it(learner):
+    twins, learn = [], learner(10)
+    FITS["0.7"](learn, [after_first_epoch(lambda learn: twins.append(copy.deepcopy(learn)))])
+    twins[0].fit(1, 1e-3)
+    assert set(twins[0].recorder.lrs) == {1e-3}
+    FITS["0.7"](twins[0])
+    assert max(twins[0].sched.lrs) == 1e-2
+
+
+def test_looking_and_predicting_is_no_fit(learner):
+    learn = learner(10, wd=0.01, cbs=CLRCallback(TRIANGLE, cycle_len=2))
+    learn.create_opt()
+    with learn:  # as `learn.tta` does
+        pass
+    probe = Probe()
+    learn.fit(2, 1e-2, cbs=probe)
+    done = learn.sched
+    with learn:
+        pass
+    assert learn.sched is done
+    assert_whole(learn, probe, 0.01)
+
+
+def test_a_subclass_that_fits_first_does_not_take_what_was_meant_for_the_fit(tmp_path):
+    class Careful(Learner):
+        def fit(self, *args, **kwargs):
+            if not hasattr(self, "found"):
+                self.found = True
+                super().fit(1, 1e-6)
+            return super().fit(*args, **kwargs)
+
+    learn, probe = make_learner(tmp_path, 10), Probe()
+    learn.__class__ = Careful
+    learn.fit_clr(3, 1e-2, start_epoch=1, moms=MOMS, wd=0.7, cbs=probe)
+    assert len(learn.sched.lrs) == 20 and {o for row in probe.probed_wds for o in row} == {0.7}
+    assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.9, 0.01)]
+
+
+def test_a_callback_of_another_learner_is_refused(learner):
+    callback = CLRCallback(TRIANGLE)
+    one, two = learner(10, cbs=callback), learner(10)
+    with pytest.raises(ValueError, match="CLRCallback belongs to another Learner: give each its own"):
+        two.fit(2, 1e-2, cbs=callback)
+    one.fit(2, 1e-2)
+    assert max(one.sched.lrs) == 1e-2
+
+
+def test_a_callback_named_clip_is_no_number_to_clip_at(learner):
+    class ClipCallback(Callback):
+        pass
+
+    learn = learner(10, cbs=ClipCallback())
+    learn.fit(1e-2, 1, cycle_len=1)
+    assert len(learn.sched.lrs) == 10
+
+
+@pytest.mark.parametrize("metrics, saved", [([mse_of_epoch], [1, 3, 5]), ([], [1, 3, 5])])
+def test_the_best_epoch_is_one_that_was_validated(learner, monkeypatch, metrics, saved):
+    class EverySecond(Callback):
+        def before_validate(self):
+            if self.learn.epoch % 2 == 0:
+                raise CancelValidException
+
+    learn, epochs = learner(10, metrics=metrics), []
+    monkeypatch.setattr(type(learn), "save", lambda self, file, **_: epochs.append(self.epoch))
+    learn.fit(1e-2, 6, cycle_len=1, best_save_name="best", cbs=EverySecond())
+    assert [o for o in epochs if o] == saved
 
 
 # -- what is left --------------------------------------------------------------------------------------------------------
