@@ -13,7 +13,6 @@ from .schedules.schedule import Schedule
 __all__ = ["CLRScheduler"]
 
 _STATE = "last_epoch", "_step_count", "base_lrs", "_last_lr"
-_MOMENTUM = "betas", "momentum", "beta1"  # keys of a parameter group
 
 
 class CLRScheduler(LRScheduler):
@@ -53,7 +52,7 @@ class CLRScheduler(LRScheduler):
         groups = optimizer.param_groups
         for group in groups:
             check_number("lr", group.get("initial_lr", group["lr"]), above=0)
-        if schedule.mom_a is not None and not all(any(o.get(key) for key in _MOMENTUM) for o in groups):
+        if schedule.cycles_momentum and not all(map(_momentum_key, groups)):
             raise ValueError(
                 f"{schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or use "
                 "one that has, say Adam(...) or SGD(..., momentum=0.9)"
@@ -67,7 +66,7 @@ class CLRScheduler(LRScheduler):
         momentum = self._reader.momentum
         if momentum is not None:
             for group in self.optimizer.param_groups:
-                key = next(o for o in _MOMENTUM if group.get(o) is not None)
+                key = _momentum_key(group)
                 group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
         return [self._reader.factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
 
@@ -79,8 +78,18 @@ class CLRScheduler(LRScheduler):
         }  # a rate may be a tensor
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there. Raises ValueError for the state of another number of parameter groups."""
+        """Continue from what `state_dict()` of a scheduler with the same arguments gave.
+
+        Raises ValueError for the state of another scheduler, or of another number of parameter groups.
+        """
+        if missing := [name for name in _STATE if name not in state_dict]:
+            raise ValueError(f"state_dict should be that of a CLRScheduler, but given one without {missing[0]!r}")
         n, given = len(self.base_lrs), len(state_dict["base_lrs"])
         if given != n:
             raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {given}")
         self.__dict__.update({name: state_dict[name] for name in _STATE})
+
+
+def _momentum_key(group: dict[str, Any]) -> str:
+    """The key of a parameter group that holds momentum to cycle; empty if there is none, or it is 0."""
+    return next((key for key in ("betas", "momentum", "beta1") if group.get(key)), "")

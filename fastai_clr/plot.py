@@ -32,7 +32,7 @@ def rates(
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     log: a logarithmic axis for the rates.
     """
-    own_figure = ax is None
+    new_figure = ax is None
     ax, moms_ax = _panels(ax, momentums is not None)
     iterations = np.arange(1, len(groups[-1]) + 1)
     differ = any(not np.array_equal(o, groups[-1]) for o in groups)
@@ -41,7 +41,7 @@ def rates(
         lines += _line(ax, iterations, o, color=lines[0].get_color() if lines and not differ else color)
     _label_rates(ax, log)
     if differ:
-        _name_groups(ax, lines, [np.max(o) for o in groups], beside=own_figure)
+        _name_groups(ax, lines, [np.max(o) for o in groups], beside=new_figure)
     panels = [ax]
     if moms_ax is not None:
         _line(moms_ax, iterations, momentums, color=moms_ax.xaxis.label.get_color())  # of the text, on any style
@@ -53,7 +53,7 @@ def rates(
     if title is not None:
         whose = f"group {len(groups) - 1} " if differ else ""
         numbers = f"{whose}{_in_numbers(np.asarray(groups[-1]))}"
-        width = int((ax.figure.get_figwidth() - 1) / CHARACTER) if own_figure else 70
+        width = int((ax.figure.get_figwidth() - 1) / CHARACTER) if new_figure else 70
         text = "\n".join(fill(o, width) for o in (title, numbers) if o)
         ax.set_title(text, loc="left", fontsize="medium")  # from the left it may go on above a legend or neighbour
     return ax
@@ -66,7 +66,7 @@ def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = T
     cycle_ends: batches, from 1.
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     """
-    own_figure = ax is None
+    new_figure = ax is None
     ax, moms_ax = _panels(ax, show_moms and any(moms is not None for _, moms in curves.values()))
     for (name, (lrs, moms)), color in zip(curves.items(), _colors(len(curves))):
         iterations = np.arange(1, len(lrs) + 1)
@@ -77,7 +77,7 @@ def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = T
     if moms_ax is not None:
         _label(moms_ax, BATCHES, "momentum")
     _mark_cycles([o for o in (ax, moms_ax) if o is not None], cycle_ends)
-    if own_figure:
+    if new_figure:
         _legend_below(ax)
     else:
         ax.legend(fontsize="small")
@@ -91,8 +91,8 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
     runs it draws the mean in a band of one standard deviation.
     score: name of the scores. target: a score to mark. axes: three axes; None makes a figure.
     """
-    own_figure = axes is None
-    if own_figure:
+    new_figure = axes is None
+    if new_figure:
         import matplotlib.pyplot as plt
 
         axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
@@ -110,7 +110,7 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
     _label(axes[2], "epoch", score)
     if target is not None:
         axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
-    if own_figure:
+    if new_figure:
         _legend_below(axes[0])
     else:
         axes[0].legend(fontsize="small")

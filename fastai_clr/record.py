@@ -32,13 +32,19 @@ _GONE = {
 }
 
 
+_FOR_USERS = (
+    "all_lrs cycle_ends iterations losses lrs metric_names momentums plot plot_loss plot_lr rec_metrics schedule "
+    "val_losses"
+).split()
+
+
 class Record:
     """`learn.sched`: what the last fit did, batch by batch, as the optimizer really held it.
 
     schedule: the schedule that ran; None for a fit of fastai's own.
     lrs, momentums: learning rate and momentum of the last parameter group, one float per batch. momentums is empty if
     none was recorded.
-    all_lrs: learning rates, batches x parameter groups.
+    all_lrs: learning rates, batches x parameter groups; after a fit of fastai's own one column, the last group's.
     losses: training loss of each batch, smoothed with 0.98.
     iterations: the batches, from 1. cycle_ends: the batches (from 1) at which a cycle ended.
     val_losses: validation loss, one per epoch.
@@ -159,7 +165,7 @@ class Record:
         return f"Record({self.schedule!r}: {n} {batches}, {n_epoch} {epochs} validated)"
 
     def __getattr__(self, name: str) -> Any:
-        why = _GONE.get(name, f"it has {', '.join(o for o in dir(self) if o[0] != '_')}")
+        why = _GONE.get(name, f"it has {', '.join(_FOR_USERS)}")
         raise AttributeError(f"learn.sched has no {name!r}: {why}")
 
     def plot_lr(
@@ -175,7 +181,7 @@ class Record:
         Raises ValueError if nothing was recorded yet.
         """
         _check_gone("plot_lr", gone)
-        self._check_recorded(self.iterations)
+        self._check_recorded()
         moms = self.momentums if show_moms and self.momentums and np.ptp(self.momentums) > 1e-9 else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
         return plot.rates(self._group_lrs(), moms, self.cycle_ends, title, ax, log)
@@ -206,16 +212,15 @@ class Record:
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
 
     def _part(self, n_skip: int, n_skip_end: int) -> slice:
-        self._check_recorded(self.iterations)
+        self._check_recorded()
         if not self.losses:
             raise ValueError("learn.sched has nothing to plot, no losses: the Learner had no Recorder")
         first = check_number("n_skip", n_skip, least=0, integer=True)
         last = len(self.losses) - check_number("n_skip_end", n_skip_end, least=0, integer=True)
         return slice(first, last) if last - first > 1 else slice(None)
 
-    @staticmethod
-    def _check_recorded(values: Sequence[Any]) -> None:
-        if not values:
+    def _check_recorded(self) -> None:
+        if not self.iterations:
             raise ValueError(
                 "learn.sched has nothing to plot yet: train first, say learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))"
             )

@@ -1,4 +1,4 @@
-"""What runs with different schedules measured: table, sentence, picture. It unpickles where fastai is not installed."""
+"""The result of a comparison: table, sentence and picture. It unpickles where fastai is not installed."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,10 +20,10 @@ NOISE = 0.05  # family-wise false-positive rate of "larger than noise"
 class Run:
     """One training run, and what it recorded.
 
-    name: of its schedule. seed: of its random numbers. seconds: how long it took. learn: the Learner after the run.
+    name: name of the schedule. seed: seed of the run. seconds: its duration. learn: the Learner after the run.
 
     lrs, losses: one float per batch. epochs: a pandas table of losses and metrics, one row per epoch.
-    lower_is_better: whether each column of `epochs` is.
+    lower_is_better: for each column of `epochs`, whether smaller is better.
     """
 
     name: str
@@ -65,7 +65,8 @@ class Comparison:
     runs: the finished runs. baseline: the name of the schedule that the others are compared with.
     target: value of `score`; the table reports the first epoch that reaches it. None: the baseline's mean final value.
 
-    names: of the schedules. score: name of the quantity that decides, the first metric, without one the loss.
+    names: of the schedules. quantities: the columns that are compared: losses and metrics.
+    score: the column that decides: the first metric, or the loss if there is none.
     """
 
     runs: list[Run]

@@ -53,23 +53,23 @@ def best_value(values: Iterable[float], lower_is_better: bool) -> float:
 
 
 class BestEpoch:
-    """Tells which epochs of a fit are the best so far: by the first metric, without one by the loss.
+    """Tells which epochs of a fit are the best so far: by the first metric; without metrics, by the loss.
 
     Ties go to the lower loss. An epoch whose metric or loss is nan is never the best; one that was validated, or whose
     metric is a number, is better than one without.
 
     >>> best = BestEpoch()
-    >>> [best.is_last(loss, accuracy) for loss, accuracy in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]
+    >>> [best.improves(loss, accuracy) for loss, accuracy in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]
     [True, True, False]
     """
 
     def __init__(self) -> None:
         self._score: list[float] | None = None
 
-    def is_last(
+    def improves(
         self, loss: float, metric: Any = None, lower_is_better: bool = False, is_validated: bool = True
     ) -> bool:
-        """Whether the last epoch is better than all before it; call it once per epoch.
+        """Record an epoch; True if it is better than all before it.
 
         metric: the first metric of the epoch; one that is not a number does not count.
         is_validated: whether `loss` is that of the validation, not of the training.

@@ -118,6 +118,19 @@ def assert_same_rates(values, expected, peak):
     assert np.abs(values - expected).max() <= 1e-12 * np.max(peak)
 
 
+def types_in(o):
+    """The value with the type of each number in it, since 1 == 1.0 == np.float64(1)."""
+    if isinstance(o, list):
+        return [types_in(item) for item in o]
+    if isinstance(o, slice):
+        return slice, types_in(o.start), types_in(o.stop), o.step
+    return type(o), o
+
+
+def assert_same(value, expected):
+    assert types_in(value) == types_in(expected)
+
+
 # -- other processes -----------------------------------------------------------------------------------------------------
 
 WITHOUT_THE_PLUGIN = """

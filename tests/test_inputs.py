@@ -130,7 +130,7 @@ def test_what_is_previewed_is_trained(
         "native": ((whole, peaks), dict(cbs=[CLRCallback(schedule, n_cycles, cycle_mult=cycle_mult)])),
         "fit_clr": ((whole, lr), dict(div=32, cut_div=5, n_cycles=n_cycles, moms=(0.9, 0.8))),
     }[form]
-    preview = plan_of(learn, args, kwargs).record()
+    preview = plan_of(learn, args, kwargs).preview()
     (learn.fit_clr if form == "fit_clr" else learn.fit)(*args, **{**kwargs, "cbs": [*kwargs.get("cbs", []), probe]})
 
     factors, momentums = schedule.at(np.arange(cycles.n_batches), cycles)

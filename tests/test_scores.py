@@ -111,9 +111,9 @@ def test_the_best_value(values, lower_is_better, best):
 )  # fmt: skip
 def test_the_best_epochs_so_far(lower_is_better, metrics, losses, best_in):
     best = BestEpoch()
-    said = [best.is_last(loss, metric, lower_is_better) for loss, metric in zip(losses, metrics)]
+    said = [best.improves(loss, metric, lower_is_better) for loss, metric in zip(losses, metrics)]
     assert [epoch for epoch, is_best in enumerate(said) if is_best] == best_in
 
 
 def test_the_epochs_of_another_fit_do_not_count():
-    assert BestEpoch().is_last(1.0, 0.9) and BestEpoch().is_last(2.0, 0.1)
+    assert BestEpoch().improves(1.0, 0.9) and BestEpoch().improves(2.0, 0.1)

@@ -11,13 +11,22 @@ from ..schedules.schedule import Schedule
 from ..schedules.shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
 from . import gone07
 
-__all__ = ["ARGUMENTS", "Call", "is_07_style", "translate", "unknown_argument", "unknown_argument_of_fit_clr"]
+__all__ = [
+    "ARGUMENTS",
+    "ONLY_FIT_CLR",
+    "Call",
+    "is_07_style",
+    "translate",
+    "unknown_argument",
+    "unknown_argument_of_fit_clr",
+]
 
 ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and we have, with their defaults
     "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
     "wds": None, "metrics": None, "callbacks": None, "clip": None, "cycle_save_name": None, "best_save_name": None,
     "use_wd_sched": False,
 }  # fmt: skip
+ONLY_FIT_CLR = {"div", "cut_div", "n_cycles", "moms"}
 _SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that may stand beside them
 _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
 _FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr"}  # of `fit_one_cycle`
@@ -45,7 +54,7 @@ class Call:
 
 def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call is in 0.7's style: it passes an argument that only 0.7 had, or its first one is not an integer."""
-    if any(name in ARGUMENTS or name in gone07.ARGUMENTS or name == "n" for name in kwargs):
+    if any(name in ARGUMENTS or name in gone07.REFUSED or name == "n" for name in kwargs):
         return True
     return bool(args) and not isinstance(args[0], Integral)
 
@@ -66,14 +75,14 @@ def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
 
 def unknown_argument(name: str, others: Iterable[str] = ()) -> TypeError:
     """The error for an argument that `fit` does not have; `others` are fastai 2's arguments."""
-    if name in ("div", "cut_div", "n_cycles", "moms"):
+    if name in ONLY_FIT_CLR:
         return TypeError(f"{name} is an argument of fit_clr: try learn.fit_clr(n_epoch, lr, {name}=...)")
-    return _no_such_argument("fit", name, [*ARGUMENTS, *_SHARED, *_ALIASES, *gone07.ARGUMENTS, *others])
+    return _no_such_argument("fit", name, [*ARGUMENTS, *_SHARED, *_ALIASES, *gone07.REFUSED, *others])
 
 
 def unknown_argument_of_fit_clr(name: str, value: Any, known: Iterable[str]) -> TypeError:
     """The error for an argument that `fit_clr` does not have."""
-    if name in ("use_clr", "cycle_len", "n_cycle", "lrs", "wds", "use_clr_beta", "cycle_mult"):
+    if name in ARGUMENTS:
         return TypeError(
             f"{name} is an argument of 0.7's fit, which fit_clr does not take: try learn.fit(lr, 1, cycle_len=..., "
             f"use_clr=(div, cut_div)) or learn.fit_clr(n_epoch, lr, div=..., cut_div=...) (given {name}={value!r})"
@@ -109,7 +118,7 @@ def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         )
     defaults = {**ARGUMENTS, **_SHARED}
     for name, value in given.items():
-        if name in gone07.ARGUMENTS:
+        if name in gone07.REFUSED:
             gone07.check_off(name, value)
         elif name not in defaults:
             raise unknown_argument(name)

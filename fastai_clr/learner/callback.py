@@ -27,8 +27,8 @@ class CLRCallback(Callback):
     cycle_len: epochs in the first cycle, fractions allowed; training ends with the last cycle. None: the cycles share
     the epochs of the fit.
     cycle_save_name: save the model as `<name>_cyc_0`, `<name>_cyc_1`, ... at each cycle's end.
-    best_save_name: save the model as `<name>` after each epoch whose first metric is the best so far, without a metric
-    whose loss is.
+    best_save_name: save the model as `<name>` after each epoch with the best first metric so far; without metrics the
+    loss decides.
 
     After the fit `learn.sched` holds what it did, and the optimizer has its own momentum back. In a fit that another
     callback starts inside this one, the schedule pauses.
@@ -94,7 +94,7 @@ class CLRCallback(Callback):
 
     def check(self, learn: Any, opt: Any, cbs: Sequence[Any]) -> None:
         """Raise ValueError if this schedule cannot run on the optimizer `opt`, beside the callbacks `cbs`."""
-        if self.schedule.mom_a is not None and not all(h.get("mom") for h in opt.hypers):
+        if self.schedule.cycles_momentum and not all(h.get("mom") for h in opt.hypers):
             raise ValueError(
                 f"{self.schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, "
                 "or give the Learner one that has, say opt_func=Adam or opt_func=partial(SGD, mom=0.9)"
@@ -117,7 +117,7 @@ class CLRCallback(Callback):
         if isinstance(cb, CLRCallback):
             return not cb.is_spent and bool(cb._heard)  # without events it pauses: its fit is around this one
         if is_callback(cb, "schedule", "ParamScheduler") and not is_callback(cb, "schedule", "LRFinder"):
-            return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.mom_a is not None)
+            return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.cycles_momentum)
         return is_callback(cb, "tracker", "ReduceLROnPlateau")
 
     @property
@@ -151,8 +151,8 @@ class CLRCallback(Callback):
         defined = {*dir(type(self)), *self.__dict__}  # a subclass or the user may have added some
         self._heard = frozenset(o for o in vars(event) if o in defined)
         scope = current_scope(self.learn)
-        if scope is None and not self.learn.lock.locked():  # not `validate` or `get_preds`, which hold the lock
-            self._end()  # of a fit that did not go through our `Learner.fit`, and ended in an exception
+        if scope is None and not self.learn.lock.locked():  # `validate` and `get_preds` hold the lock
+            self._end()  # a fit that did not go through our `Learner.fit` may have ended in an exception
         if self._fit is not None:
             self._fit.validating = True
         elif scope is not None:
@@ -194,7 +194,7 @@ class CLRCallback(Callback):
         fit.validating = False
         done = self.learn.epoch * fit.n_iter
         if not fit.record.iterations:
-            fit.await_cycle(int(np.searchsorted(fit.cycles.ends, done, "right")))
+            fit.set_next_cycle(int(np.searchsorted(fit.cycles.ends, done, "right")))
         left = fit.cycles.n_batches - done
         if self.cycle_len is not None and left < len(self.learn.dl):
             self.learn.dl = FirstBatches(self.learn.dl, left)
@@ -234,7 +234,7 @@ class CLRCallback(Callback):
         """End the cycles whose last batch is among the first `done`."""
         while done >= fit.next_end:
             number = fit.next_cycle
-            fit.await_cycle(number + 1)
+            fit.set_next_cycle(number + 1)
             fit.record.cycle_ends.append(len(fit.record.iterations))
             if self.cycle_save_name:
                 self._save(fit, f"{self.cycle_save_name}_cyc_{number}")
@@ -248,11 +248,11 @@ class CLRCallback(Callback):
         if fit.recorder is None or not fit.record.iterations:
             return
         fit.record.add_epoch(fit.recorder, self.learn.final_record)
-        if self.best_save_name and fit.last_epoch_is_best():
+        if self.best_save_name and fit.last_epoch_improves():
             self._save(fit, self.best_save_name)
 
     def _save(self, fit: RunningFit, name: str) -> None:
-        with nullcontext() if fit.momentum is None else fit.momentum.set_aside():
+        with nullcontext() if fit.momentum_loan is None else fit.momentum_loan.set_aside():  # if no scope does
             self.learn.save(name)
 
     def after_fit(self) -> None:

@@ -9,20 +9,22 @@ from fastai.learner import Metric, mk_metric
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 
-from ..schedules.checks import as_list
+from ..schedules.checks import as_list, check_number, is_several
 
 __all__ = [
     "as_callbacks",
     "as_metrics",
     "check_folder",
+    "check_per_group",
     "default_lr",
+    "instance_attribute",
     "is_callback",
+    "makes_optimizer",
     "optimizer_for_fit",
-    "own_attribute",
 ]
 
 
-def own_attribute(learn: Any, name: str) -> Any:
+def instance_attribute(learn: Any, name: str) -> Any:
     """An attribute of the Learner itself, None if it has none of that name.
 
     `getattr` and `hasattr` would go on to the model: a Learner hands it every name that it does not know.
@@ -62,6 +64,30 @@ def as_metrics(metrics: Any) -> Any:
     return L(as_list(metrics)).map(mk_metric)
 
 
+def check_per_group(name: str, value: Any, n_groups: int, *, allow_slice: bool = False, **ranges: Any) -> Any:
+    """Check a learning rate or weight decay, given once or for each of `n_groups` parameter groups.
+
+    Returns plain Python numbers in the form that fastai's `fit` takes: None, a number, a list, or a slice.
+    ranges: as in `check_number`.
+
+    >>> check_per_group("lrs", [1e-3, 1e-2], 2, above=0)
+    [0.001, 0.01]
+    """
+    if value is None:
+        return None
+    if allow_slice and isinstance(value, slice) and value.step is None:
+        start = None if value.start is None else check_number(f"the start of {name}", value.start, **ranges)
+        return slice(start, check_number(f"the stop of {name}", value.stop, **ranges))
+    if isinstance(value, slice) or not is_several(value):
+        return check_number(name, value, **ranges)
+    if len(value) not in (1, n_groups):
+        raise ValueError(
+            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups (the Learner's "
+            f"splitter makes them), but given {len(value)}: {value!r}"
+        )
+    return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]
+
+
 def check_folder(learn: Any, name: str, file: str | None) -> None:
     """Raise ValueError if `learn.save(file)` would find no folder for it. name: of the argument, for the message."""
     path = Path(file or "")
@@ -70,9 +96,14 @@ def check_folder(learn: Any, name: str, file: str | None) -> None:
         raise ValueError(f"{name} should be in a folder that exists, but given {file!r}: no {folder}")
 
 
+def makes_optimizer(learn: Any, reset_opt: bool) -> bool:
+    """Whether a fit would make a new optimizer."""
+    return bool(reset_opt or not learn.opt)
+
+
 def optimizer_for_fit(learn: Any, reset_opt: bool) -> Any:
     """The optimizer that a fit would use; if the fit would make a new one, another like it, to be thrown away."""
-    if learn.opt and not reset_opt:
+    if not makes_optimizer(learn, reset_opt):
         return learn.opt
     if isinstance(learn.opt_func, OptimWrapper):
         return learn.opt_func
@@ -80,6 +111,6 @@ def optimizer_for_fit(learn: Any, reset_opt: bool) -> Any:
 
 
 def default_lr(learn: Any, reset_opt: bool) -> Any:
-    """The peak rate of a fit that is given none: that of `opt_func` if the fit makes an optimizer, else `learn.lr`."""
-    keywords = {} if learn.opt and not reset_opt else getattr(learn.opt_func, "keywords", {})
+    """The peak rate if the call gives none: the `lr` of `opt_func` if this fit makes the optimizer, else `learn.lr`."""
+    keywords = getattr(learn.opt_func, "keywords", {}) if makes_optimizer(learn, reset_opt) else {}
     return keywords.get("lr", learn.lr)

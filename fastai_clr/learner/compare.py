@@ -10,25 +10,25 @@ from fastai.learner import Learner
 from fastprogress import progress_bar
 
 from ..report import Comparison, Run
-from ..schedules.checks import check_number, is_several, per_group
+from ..schedules.checks import check_number, is_several
 from ..schedules.drawing import position_functions
 from ..schedules.names import named_schedules
 from ..schedules.schedule import Schedule
 from .callback import CLRCallback
-from .checks import as_callbacks, optimizer_for_fit, own_attribute
+from .checks import as_callbacks, check_per_group, instance_attribute, optimizer_for_fit
 from .plan import FitPlan
 from .sandbox import sandbox
 
 __all__ = ["compare_schedules"]
 
-USUAL = ("constant", "cosine", "one_cycle", "clr(32,5)")
+DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
 
 
 def compare_schedules(
     self: Learner,
     n_epoch: int,
     lr: Any = None,
-    schedules: Any = USUAL,
+    schedules: Any = DEFAULT_SCHEDULES,
     seeds: Any = 3,
     *,
     baseline: str | None = None,
@@ -46,7 +46,7 @@ def compare_schedules(
     cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict of them.
     seeds: how many, or which. A seed fixes the order of the batches, augmentation and dropout.
     baseline: the name of the schedule that the others are compared with; None is the first one.
-    target: value of the first metric, without one of the validation loss; the table reports the first epoch that
+    target: a value of the first metric, without metrics of the validation loss; the table reports the first epoch that
     reaches it. None is the baseline's mean final value.
     init: a function that gives the model new weights; each run calls it after setting the seed. None: each run starts
     from the Learner's weights.
@@ -64,7 +64,7 @@ def compare_schedules(
     ['flat', 'triangle']
     """
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
-    schedules = named_schedules(list(schedules) if isinstance(schedules, (list, tuple)) else schedules, resolve=False)
+    schedules = named_schedules(schedules, resolve=False)
     seeds = _seeds(seeds)
     baseline = next(iter(schedules)) if baseline is None else baseline
     if not isinstance(baseline, str) or baseline not in schedules:
@@ -75,18 +75,20 @@ def compare_schedules(
     n_groups = len(optimizer_for_fit(self, False).hypers)
     if isinstance(lr, dict) and set(lr) != set(schedules):
         raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
-    lrs = {name: per_group("lr", lr[name] if isinstance(lr, dict) else lr, n_groups, above=0) for name in schedules}
-    wd = per_group("wd", wd, n_groups, least=0)
+    peaks = lr if isinstance(lr, dict) else dict.fromkeys(schedules, lr)
+    lrs = {name: check_per_group("lr", peaks[name], n_groups, above=0, allow_slice=True) for name in schedules}
+    wd = check_per_group("wd", wd, n_groups, least=0)
     cbs = as_callbacks(cbs)
-    if own_attribute(self, "recorder") is None:
+    if instance_attribute(self, "recorder") is None:
         raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
     schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
-    for name, own_cbs in schedulers.items():
-        FitPlan.from_native(self, n_epoch, lrs[name], wd, [*own_cbs, *cbs]).record()  # raises what the fit would raise
+    for name, scheduler_cbs in schedulers.items():
+        plan = FitPlan.from_native(self, n_epoch, lrs[name], wd, [*scheduler_cbs, *cbs])
+        plan.preview()  # raises what the fit would raise
     runs = list(product(seeds, schedules))  # a seed at a time: what an interruption leaves can be compared
-    bar: Any = progress_bar(runs) if own_attribute(self, "progress") else runs
+    bar: Any = progress_bar(runs) if instance_attribute(self, "progress") else runs
     done = []
-    with sandbox(self, [cb for own_cbs in schedulers.values() for cb in own_cbs] + cbs) as box:
+    with sandbox(self, [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs) as box:
         try:
             for seed, name in bar:
                 if bar is not runs:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..schedules.checks import is_several
 
-__all__ = ["ARGUMENTS", "ATTRIBUTES", "LR_FIND_ARGUMENTS", "METHODS", "check_attributes", "check_off"]
+__all__ = ["ATTRIBUTES", "LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "check_attributes", "check_off"]
 
 _AVERAGE = (
     "average the weights with `swa = torch.optim.swa_utils.AveragedModel(learn.model)` and "
@@ -13,7 +13,7 @@ _AVERAGE = (
 _STEPPER = "change the training step with a callback, say `cbs=Callback(before_step=lambda cb: print(cb.learn.loss))`"
 _SAMPLER = "give the sampler to a torch data loader in `learn.dls`"
 
-ARGUMENTS: dict[str, tuple[Any, str]] = {  # of `fit`: the value for "off", and the fastai 2 way
+REFUSED: dict[str, tuple[Any, str]] = {  # arguments of `fit`: the value for "off", and the fastai 2 way
     "norm_wds": (False, "scale the values of wds= yourself"),
     "wds_sched_mult": (None, "schedule weight decay with `cbs=ParamScheduler({'wd': SchedCos(0.1, 0.01)})`"),
     "use_swa": (False, _AVERAGE),
@@ -31,12 +31,12 @@ ARGUMENTS: dict[str, tuple[Any, str]] = {  # of `fit`: the value for "off", and 
     "file": (None, "log to a file with `cbs=CSVLogger()`"),
     "save_path": (None, "save a figure with `plt.savefig('lr.png')` after `learn.sched.plot_lr()`"),
 }
-ATTRIBUTES = {  # that people set on a learner, and a fit of 0.7 heeded
+ATTRIBUTES = {  # set on a Learner: 0.7's fit used them, fastai 2 ignores them
     "crit": "`learn.loss_func`",
     "opt_fn": "`learn.opt_func`",
     "models": "`learn.model`",
 }
-METHODS = {  # and properties of its learner, where they are read
+METHODS = {  # methods and properties of 0.7's Learner: the error when one is read
     "crit": "the loss function is `learn.loss_func`",
     "data": "the data loaders are `learn.dls`",
     "models": "the model is `learn.model`",
@@ -68,15 +68,15 @@ LR_FIND_ARGUMENTS = {
 
 
 def check_off(name: str, value: Any) -> None:
-    """Raise TypeError if the argument `name` of 0.7's `fit`, which has no counterpart, is not off."""
-    off, instead = ARGUMENTS[name]
+    """Raise TypeError unless `value` switches the 0.7 argument `name` off."""
+    off, instead = REFUSED[name]
     is_off = value is None or (off is not None and not is_several(value) and value == off)
     if not is_off:
         raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
 
 
 def check_attributes(attributes: dict[str, Any]) -> None:
-    """Raise TypeError if the `attributes` of a learner hold one that a fit of 0.7 heeded, and none of fastai 2 does."""
+    """Raise TypeError if one of a Learner's `attributes` steered 0.7's fit and does nothing in fastai 2."""
     check_off("reg_fn", attributes.get("reg_fn"))
     for name, instead in ATTRIBUTES.items():
         if attributes.get(name) is not None:

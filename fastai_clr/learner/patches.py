@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any
 
 from fastai.callback.core import Callback, CancelEpochException
@@ -13,26 +13,26 @@ from ..record import Record
 from ..schedules.checks import as_list
 from . import call07, gone07
 from .callback import CLRCallback
-from .checks import is_callback, own_attribute
+from .checks import instance_attribute, is_callback
 from .compare import compare_schedules
 from .fit_clr import check_names, fit_clr
 from .plan import FitPlan
-from .scope import current_scope, is_in_a_fit, keep_loop, own_hypers, running_fit
+from .scope import current_scope, hypers_before_fit, is_in_a_fit, keep_loop, open_scope
 from .suggest import suggest_clr
 
 __all__ = ["PATCHES", "install", "plan_of", "plot_schedule"]
 
-_before: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", None) or {
+_native: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", None) or {
     name: getattr(Learner, name)
     for name in ("fit", "_do_fit", "save", "load", "export", "lr_find", "__getattr__")
     if hasattr(Learner, name)  # `lr_find` comes with fastai.callback.schedule
 }  # kept on the class, so that loading this module again does not take our own methods for fastai's
-native_fit: Callable[..., Any] = _before["fit"]
+native_fit: Callable[..., Any] = _native["fit"]
 
 
 def fit(self: Learner, *args: Any, **kwargs: Any) -> None:
     if call07.is_07_style(args, kwargs):
-        FitPlan.from_07(self, args, kwargs).run(lambda *args, **kwargs: _fit_natively(self, *args, **kwargs))
+        FitPlan.from_07(self, args, kwargs).run(partial(_fit_natively, self))
     else:
         _check_native_names(kwargs)
         _check_schedules(self, args, kwargs)
@@ -41,11 +41,11 @@ def fit(self: Learner, *args: Any, **kwargs: Any) -> None:
 
 def _fit_natively(learn: Learner, *args: Any, **kwargs: Any) -> None:
     """Call fastai 2's own `fit`. However it ends, its scope is closed and `learn.sched` tells what it did."""
-    recorder, own_sched = own_attribute(learn, "recorder"), own_attribute(learn, "sched")
+    recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
     outer_schedules = [cb for cb in learn.cbs if isinstance(cb, CLRCallback)] if is_in_a_fit(learn) else []
     given = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
-    with running_fit(learn, given) as scope:
+    with open_scope(learn, given) as scope:
         if outer_schedules:
             keep_loop(learn, scope)
         for cb in outer_schedules:
@@ -86,9 +86,6 @@ def _check_native_names(names: Iterable[str]) -> None:
             raise call07.unknown_argument(name, native)
 
 
-_ONLY_FIT_CLR = {"div", "cut_div", "n_cycles", "moms"}
-
-
 def plot_schedule(
     self: Learner,
     *args: Any,
@@ -110,12 +107,12 @@ def plot_schedule(
     >>> ax = learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
     """
     plan = plan_of(self, args, kwargs)
-    return plan.record().plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, log=log)
+    return plan.preview().plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, log=log)
 
 
 def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPlan:
     """The fit that a call of `fit` or `fit_clr` with these arguments would be."""
-    if _ONLY_FIT_CLR & set(kwargs):
+    if call07.ONLY_FIT_CLR & set(kwargs):
         check_names(kwargs)
         return FitPlan.from_clr(learn, *args, **kwargs)
     if call07.is_07_style(args, kwargs):
@@ -127,9 +124,9 @@ def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPla
 def _do_fit(self: Learner) -> None:
     scope = current_scope(self)
     if scope is None or not scope.first_epoch:
-        return _before["_do_fit"](self)
+        return _native["_do_fit"](self)
     # fastai's own shows the epochs before `start_epoch` to every callback, and some of them save.
-    if progress := own_attribute(self, "progress"):
+    if progress := instance_attribute(self, "progress"):
         progress("before_epoch")  # a progress bar has to begin at 0
     for epoch in range(scope.first_epoch, self.n_epoch):
         self.epoch = epoch
@@ -137,13 +134,15 @@ def _do_fit(self: Learner) -> None:
 
 
 def save(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    with own_hypers(self):  # a fit that is resumed from the file takes its momentum for the optimizer's own
-        return _before["save"](self, *args, **kwargs)
+    with hypers_before_fit(self):  # a fit that is resumed from the file takes its momentum for the optimizer's own
+        return _native["save"](self, *args, **kwargs)
 
 
 def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    with own_hypers(self):  # the file holds the optimizer's own values; a running fit goes on with those of the fit
-        return _before["load"](self, *args, **kwargs)
+    with hypers_before_fit(
+        self
+    ):  # the file holds the optimizer's own values; a running fit goes on with those of the fit
+        return _native["load"](self, *args, **kwargs)
 
 
 def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
@@ -154,7 +153,7 @@ def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     for name in ours:
         del self.__dict__[name]
     try:
-        return _before["export"](self, *args, **kwargs)
+        return _native["export"](self, *args, **kwargs)
     finally:
         if is_in_a_fit(self):
             self.opt = opt  # fastai makes a new one, with the values of this batch
@@ -172,7 +171,7 @@ def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
 
 def getattr_07(self: Learner, name: str) -> Any:
     try:
-        return _before["__getattr__"](self, name)  # the model's attribute, say
+        return _native["__getattr__"](self, name)  # the model's attribute, say
     except AttributeError:
         if name not in gone07.METHODS:
             raise
@@ -183,7 +182,7 @@ def lr_find(self: Learner, *args: Any, **kwargs: Any) -> Any:
     for name in kwargs:
         if name in gone07.LR_FIND_ARGUMENTS:
             raise TypeError(f"lr_find has no argument {name!r}: {gone07.LR_FIND_ARGUMENTS[name]}")
-    return _before["lr_find"](self, *args, **kwargs)
+    return _native["lr_find"](self, *args, **kwargs)
 
 
 class NoFitYet:
@@ -222,12 +221,12 @@ def install() -> None:
     """Put the patches on fastai's classes; a second call changes nothing."""
     if "_before_fastai_clr" in vars(Learner):
         return
-    Learner._before_fastai_clr = _before
-    for name, native in _before.items():
+    Learner._before_fastai_clr = _native
+    for name, native in _native.items():
         _show_as(PATCHES[Learner][name], native)
     for cls, names in PATCHES.items():
         for name, o in names.items():
-            if name != "lr_find" or "lr_find" in _before:
+            if name != "lr_find" or "lr_find" in _native:
                 setattr(cls, name, o)
 
 

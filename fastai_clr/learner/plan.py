@@ -11,15 +11,24 @@ from fastai.learner import Learner
 from fastai.optimizer import _BaseOptimizer
 
 from ..record import Record
-from ..schedules.checks import check_bool, check_number, is_several, per_group
+from ..schedules.checks import check_bool, check_number, is_several
 from ..schedules.drawing import at_positions
 from ..schedules.shapes import CircularLR
 from . import call07, gone07
 from .batches import batches_per_epoch
 from .callback import CLRCallback
-from .checks import as_callbacks, as_metrics, default_lr, is_callback, optimizer_for_fit, own_attribute
+from .checks import (
+    as_callbacks,
+    as_metrics,
+    check_per_group,
+    default_lr,
+    instance_attribute,
+    is_callback,
+    makes_optimizer,
+    optimizer_for_fit,
+)
 from .hypers import decouples_weight_decay
-from .scope import is_in_a_fit, prepared_fit
+from .scope import is_in_a_fit, prepare_scope
 
 __all__ = ["FitPlan"]
 
@@ -62,7 +71,7 @@ class FitPlan:
             start_epoch=call.start_epoch,
         )
         check_bool("use_wd_sched", call.use_wd_sched)
-        plan._check(callback, lr="lrs", wd="wds", use_wd_sched=call.use_wd_sched)
+        plan._check(callback, lr_name="lrs", wd_name="wds", use_wd_sched=call.use_wd_sched)
         return plan
 
     @classmethod
@@ -86,7 +95,7 @@ class FitPlan:
             error = ValueError if is_several(moms) else TypeError
             raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
         callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
-        callback.cycles(batches_per_epoch(learn.dls), n_epoch)
+        callback.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if a cycle would have no batch
         cbs = [*as_callbacks(cbs), *_clipping(learn), callback]
         plan = cls(learn, n_epoch, lr, wd, cbs, reset_opt=reset_opt, start_epoch=start_epoch)
         plan._check(callback)
@@ -111,7 +120,7 @@ class FitPlan:
             if isinstance(cb, CLRCallback):
                 opt = optimizer_for_fit(learn, reset_opt)
                 cb.check(learn, opt, plan._all_cbs())
-                cb.cycles(batches_per_epoch(learn.dls), n_epoch)
+                cb.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if the epochs are too few
                 for peak in plan._peaks(opt):
                     check_number("lr", peak, above=0)
         return plan
@@ -132,14 +141,16 @@ class FitPlan:
         _BaseOptimizer.set_hyper(stand_in, "lr", lr)
         return peaks
 
-    def _check(self, callback: CLRCallback, lr: str = "lr", wd: str = "wd", use_wd_sched: bool = False) -> None:
-        """Check what depends on the optimizer. lr, wd: the names by which the user knows these arguments."""
+    def _check(
+        self, callback: CLRCallback, lr_name: str = "lr", wd_name: str = "wd", use_wd_sched: bool = False
+    ) -> None:
+        """Check what depends on the optimizer. lr_name, wd_name: what the user calls these arguments."""
         self.start_epoch = check_number("start_epoch", self.start_epoch, least=0, below=self.n_epoch, integer=True)
         check_bool("reset_opt", self.reset_opt)
         opt = optimizer_for_fit(self.learn, self.reset_opt)
         callback.check(self.learn, opt, self._all_cbs())
-        self.lr = per_group(lr, self.lr, len(opt.hypers), above=0)
-        self.wd = per_group(wd, self.wd, len(opt.hypers), least=0)
+        self.lr = check_per_group(lr_name, self.lr, len(opt.hypers), above=0, allow_slice=True)
+        self.wd = check_per_group(wd_name, self.wd, len(opt.hypers), least=0)
         if "wd" not in opt.hypers[0] and (self.wd is not None or self.learn.wd is not None):
             given = f"wds={self.wd!r}" if self.wd is not None else f"learn.wd={self.learn.wd!r}"
             raise ValueError(f"weight decay needs an optimizer that has it, but given {given} for one without")
@@ -151,15 +162,15 @@ class FitPlan:
             )
 
     def run(self, fit: Callable[..., Any]) -> None:
-        """Train. fit: fastai 2's `fit` of the Learner, as it is patched.
+        """Train. fit: the function that trains, called as fastai 2's `learn.fit`.
 
         Weight decay and metrics hold for this fit; when it ends, the Learner has its own back.
         """
         learn = self.learn
         callback = self.cbs[-1]  # ours
         callback.schedule_one_fit()
-        with prepared_fit(learn, self.start_epoch, callback) as scope:
-            if self.reset_opt or not learn.opt:
+        with prepare_scope(learn, self.start_epoch, callback) as scope:
+            if makes_optimizer(learn, self.reset_opt):
                 learn.create_opt()
             if "wd" in learn.opt.hypers[0]:
                 scope.borrow(learn.opt, "wd")
@@ -169,11 +180,11 @@ class FitPlan:
             scope.callback(_name_callbacks, learn)
             fit(self.n_epoch, lr=self.lr, wd=self.wd, cbs=self.cbs)
 
-    def record(self) -> Record:
+    def preview(self) -> Record:
         """What `learn.sched` would be after the fit, without its losses."""
         for cb in self._all_cbs():
             if is_callback(cb, "tracker", "ReduceLROnPlateau"):
-                raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it cannot be drawn before it")
+                raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it is not known before it")
         opt = optimizer_for_fit(self.learn, self.reset_opt)
         peaks = self._peaks(opt)
         n_iter = batches_per_epoch(self.learn.dls)
@@ -198,7 +209,7 @@ class FitPlan:
 
 def _clipping(learn: Learner, clip: Any = None) -> list[Callback]:
     """The callback that clips gradients at `clip`, or at a `learn.clip` that the user set; none at 0 or None."""
-    clip = own_attribute(learn, "clip") if clip is None else clip
+    clip = instance_attribute(learn, "clip") if clip is None else clip
     if isinstance(clip, Callback):
         return []  # `learn.clip` is a callback of that name
     clip = 0 if clip is None else check_number("clip", clip, least=0)

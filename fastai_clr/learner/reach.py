@@ -40,7 +40,7 @@ def reachable(*roots: Any, without: Iterable[Any] = ()) -> Iterator[Any]:
 
 
 def _parts(o: Any) -> Iterator[Any]:
-    if isinstance(o, _DATA) and not isinstance(o, torch.nn.Parameter):
+    if is_data(o):
         return
     if isinstance(o, Mapping):
         yield from list(o.keys())
@@ -52,7 +52,7 @@ def _parts(o: Any) -> Iterator[Any]:
     elif isinstance(o, MethodType):
         yield from (o.__self__, o.__func__)
     elif isinstance(o, FunctionType):
-        yield from names_used_by(o, only_closure=True).values()
+        yield from names_used_by(o, with_globals=False).values()
     yield from getattr(o, "__dict__", {}).values()
     for cls in type(o).__mro__:
         slots = cls.__dict__.get("__slots__", ())
@@ -64,7 +64,7 @@ def _parts(o: Any) -> Iterator[Any]:
                     pass  # not set
 
 
-def names_used_by(function: FunctionType, only_closure: bool = False) -> dict[str, Any]:
+def names_used_by(function: FunctionType, with_globals: bool = True) -> dict[str, Any]:
     """The objects that a function refers to by name: in its closure and defaults, and among the globals it uses."""
     names = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
@@ -75,7 +75,7 @@ def names_used_by(function: FunctionType, only_closure: bool = False) -> dict[st
     defaults = function.__defaults__ or ()
     names |= dict(zip(function.__code__.co_varnames[function.__code__.co_argcount - len(defaults) :], defaults))
     names |= function.__kwdefaults__ or {}
-    if not only_closure and not is_of_a_library(function):
+    if with_globals and not is_of_a_library(function):
         names |= {o: function.__globals__[o] for o in function.__code__.co_names if o in function.__globals__}
     return names
 

@@ -10,7 +10,7 @@ from ..schedules.cycles import Cycles
 from ..schedules.reader import ScheduleReader
 from ..schedules.schedule import Schedule
 from ..scores import BestEpoch, is_lower_better
-from .checks import own_attribute
+from .checks import instance_attribute
 from .hypers import GroupHypers, Loan, read_hyper
 from .scope import current_scope
 
@@ -21,7 +21,11 @@ __all__ = ["RunningFit"]
 class RunningFit:
     """All that a fit needs while it runs.
 
+    opt, hypers: the optimizer, and the way to its learning rates and momentum. n_iter: batches per epoch.
+    cycles, reader: the schedule over the whole fit. record: what the fit did. recorder: fastai's `Recorder`, if any.
+    momentum_loan: the optimizer's own momentum, if the schedule cycles it. first_metric: of the Learner.
     epoch: the epoch that runs or comes next.
+    best: judges epochs for `best_save_name`. n_validated: epochs that it has seen with a validation.
     next_cycle: number of the cycle that ends next. next_end: batches done when it ends.
     validating: whether the events are those of a `validate` or `get_preds` in the middle of the fit.
     """
@@ -34,7 +38,7 @@ class RunningFit:
     record: Record
     recorder: Any
     first_metric: Any
-    momentum: Loan | None = None
+    momentum_loan: Loan | None = None
     epoch: int = 0
     best: BestEpoch = field(default_factory=BestEpoch)
     next_cycle: int = 0
@@ -53,12 +57,12 @@ class RunningFit:
             reader=ScheduleReader(schedule, cycles, peaks),
             hypers=GroupHypers(learn.opt),
             record=Record(schedule, peaks),
-            recorder=own_attribute(learn, "recorder"),
+            recorder=instance_attribute(learn, "recorder"),
             first_metric=learn.metrics[0] if learn.metrics else None,
         )
-        if schedule.mom_a is not None:
+        if schedule.cycles_momentum:
             scope = current_scope(learn)
-            fit.momentum = Loan(learn.opt, "mom") if scope is None else scope.borrow(learn.opt, "mom")
+            fit.momentum_loan = Loan(learn.opt, "mom") if scope is None else scope.borrow(learn.opt, "mom")
         return fit
 
     def change_optimizer(self, learn: Any) -> None:
@@ -68,28 +72,28 @@ class RunningFit:
         scope = current_scope(learn)
         loans = {} if scope is None else scope.carry_over(self.opt, learn.opt)
         self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
-        if self.momentum is not None:
-            self.momentum = loans.get("mom") or Loan(self.opt, "mom")
+        if self.momentum_loan is not None:
+            self.momentum_loan = loans.get("mom") or Loan(self.opt, "mom")
 
     def end(self) -> None:
         """Put momentum back; safe to repeat."""
         self.record.trim()
-        if self.momentum is not None:
-            self.momentum.put_back()
+        if self.momentum_loan is not None:
+            self.momentum_loan.put_back()
 
-    def await_cycle(self, number: int) -> None:
+    def set_next_cycle(self, number: int) -> None:
         """Make cycle `number` the one that ends next; past the last none does."""
         self.next_cycle = number
         self.next_end = int(self.cycles.ends[number]) if number < self.cycles.n_cycles else inf
 
-    def last_epoch_is_best(self) -> bool:
-        """Whether the last recorded epoch is better than all before it; ask once per epoch."""
+    def last_epoch_improves(self) -> bool:
+        """Judge the last recorded epoch; True if it is better than all before it. Call it once per epoch."""
         record = self.record
         is_validated = len(record.val_losses) > self.n_validated
         self.n_validated = len(record.val_losses)
         if not (losses := record.val_losses if is_validated else record.losses):
             return False
         if not is_validated or not record.rec_metrics:
-            return self.best.is_last(losses[-1], is_validated=is_validated)
+            return self.best.improves(losses[-1], is_validated=is_validated)
         lower_is_better = is_lower_better(record.metric_names[0], self.first_metric)
-        return self.best.is_last(losses[-1], as_list(record.rec_metrics[-1])[0], lower_is_better)
+        return self.best.improves(losses[-1], as_list(record.rec_metrics[-1])[0], lower_is_better)

@@ -95,7 +95,7 @@ class Sandbox:
             twin.create_opt()
             self._check_optimizer(twin)
             yield twin, cbs
-            self._check_own()
+            self._check_original()
         finally:
             for cb in [*twin.cbs, *cbs]:
                 cb.learn = None
@@ -129,7 +129,7 @@ class Sandbox:
                 "and a copy of the Learner would train them"
             )
 
-    def _check_own(self) -> None:
+    def _check_original(self) -> None:
         if any(t._version != version or t.grad is not grad for t, version, grad in self._own):
             raise RuntimeError(
                 "training a copy changed the Learner's own model: a function or object that cannot be copied holds it"

@@ -13,7 +13,7 @@ from fastai.learner import Learner
 
 from .hypers import Loan, read_hyper, write_hyper
 
-__all__ = ["FitScope", "current_scope", "is_in_a_fit", "keep_loop", "own_hypers", "prepared_fit", "running_fit"]
+__all__ = ["FitScope", "current_scope", "is_in_a_fit", "keep_loop", "hypers_before_fit", "prepare_scope", "open_scope"]
 
 
 class FitScope(ExitStack):
@@ -64,10 +64,10 @@ def is_in_a_fit(learn: Any) -> bool:
 
 
 @contextmanager
-def prepared_fit(learn: Learner, first_epoch: int = 0, plans_callback: Any = None) -> Iterator[FitScope]:
+def prepare_scope(learn: Learner, first_epoch: int = 0, plans_callback: Any = None) -> Iterator[FitScope]:
     """A scope for the fit that is called inside with `plans_callback` among its callbacks."""
     with FitScope(first_epoch, plans_callback) as scope:
-        scope.enter_context(own_hypers(learn))  # inside another fit: without what that one has set
+        scope.enter_context(hypers_before_fit(learn))  # inside another fit: without what that one has set
         _scopes.setdefault(id(learn), []).append(scope)
         scope.callback(_forget, id(learn), scope)
         yield scope
@@ -80,18 +80,18 @@ def _forget(key: int, scope: FitScope) -> None:
 
 
 @contextmanager
-def running_fit(learn: Learner, cbs: Iterable[Any] = ()) -> Iterator[FitScope]:
+def open_scope(learn: Learner, cbs: Iterable[Any] = ()) -> Iterator[FitScope]:
     """The scope of the fit that begins now with these callbacks: the prepared one if it is meant, else a new one."""
     scope = current_scope(learn)
     with ExitStack() as stack:
         if scope is None or scope.has_begun or not any(cb is scope.plans_callback for cb in cbs):
-            scope = stack.enter_context(prepared_fit(learn))
+            scope = stack.enter_context(prepare_scope(learn))
         scope.has_begun = True
         yield scope
 
 
 @contextmanager
-def own_hypers(learn: Learner) -> Iterator[None]:
+def hypers_before_fit(learn: Learner) -> Iterator[None]:
     """Give the optimizer its own hyper-parameters for a moment, whatever the running fits have set."""
     with ExitStack() as stack:
         for scope in reversed(_scopes.get(id(learn), [])):

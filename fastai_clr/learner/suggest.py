@@ -5,17 +5,16 @@ from typing import Any, NamedTuple
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib
 
-from ..schedules.checks import check_number, per_group
+from ..schedules.checks import check_number
 from ..schedules.cycles import Cycles
 from .batches import batches_per_epoch
-from .checks import optimizer_for_fit
+from .checks import check_per_group, optimizer_for_fit
 from .sandbox import sandbox
 
 __all__ = ["Suggestion", "suggest_clr"]
 
-# In batches of a cycle, and measured by the memory of the optimizer's averages, 1 / (1 - momentum):
-SHORT = 200  # with fewer, the rise of cut_div=10 is over before the 20 that momentum 0.95 averages
-LONG = 1500  # from here on div=40 keeps the 100 that Adam's squares (0.99) average below a tenth of the peak
+SHORT = 200  # batches: in a shorter cycle cut_div=10 rises for fewer than 20, which momentum 0.95 averages over
+LONG = 1500  # batches: from here on div=40 keeps the first 100, which Adam's 0.99 averages over, below peak/10
 
 
 class Suggestion(NamedTuple):
@@ -47,7 +46,7 @@ def suggest_clr(self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1) 
     >>> learn.fit_clr(3, lr, div, cut_div)
     """
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
-    lr = per_group("lr", lr, len(optimizer_for_fit(self, False).hypers), above=0)
+    lr = check_per_group("lr", lr, len(optimizer_for_fit(self, False).hypers), above=0, allow_slice=True)
     length = int(Cycles.of_epochs(n_epoch, n_cycles, 1, batches_per_epoch(self.dls)).ends[0])
     if lr is None:
         if num_distrib() > 1:

@@ -4,7 +4,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["as_list", "check_bool", "check_number", "check_peaks", "is_several", "per_group", "set_number"]
+__all__ = ["as_list", "check_bool", "check_number", "check_peaks", "is_several", "set_number"]
 
 
 def check_number(
@@ -90,27 +90,3 @@ def check_peaks(lr: Any) -> list[float]:
     if not peaks:
         raise ValueError(f"lr should have at least 1 value, but given {lr!r}")
     return peaks
-
-
-def per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
-    """Check a learning rate or weight decay, given once or for each of `n_groups` parameter groups.
-
-    Returns plain Python numbers in the form that fastai's `fit` takes: None, a number, a list, or a slice of learning
-    rates. ranges: those of `check_number`.
-
-    >>> per_group("lrs", [1e-3, 1e-2], 2, above=0)
-    [0.001, 0.01]
-    """
-    if value is None:
-        return None
-    if isinstance(value, slice) and name in ("lr", "lrs") and value.step is None:
-        start = None if value.start is None else check_number(f"the start of {name}", value.start, **ranges)
-        return slice(start, check_number(f"the stop of {name}", value.stop, **ranges))
-    if isinstance(value, slice) or not is_several(value):
-        return check_number(name, value, **ranges)
-    if len(value) not in (1, n_groups):
-        raise ValueError(
-            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups (the Learner's "
-            f"splitter makes them), but given {len(value)}: {value!r}"
-        )
-    return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]

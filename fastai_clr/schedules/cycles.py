@@ -22,9 +22,9 @@ class Cycle(NamedTuple):
     """
 
     length: Any
-    number: Any = 0
-    start: Any = 0
-    first_length: Any = None
+    number: Any
+    start: Any
+    first_length: Any
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Cycles:
         if self.n_cycles > 10**8 or not self._epochs_after(self.n_cycles) * self.n_iter < 2**53:
             raise ValueError(
                 f"n_cycles, cycle_len and cycle_mult should give a fit that can end, but given {self.n_cycles}, "
-                f"{self.cycle_len} and {self.cycle_mult}"
+                f"{self.cycle_len} and {self.cycle_mult}: at most 10**8 cycles and 2**53 batches"
             )
 
     @classmethod
@@ -68,6 +68,7 @@ class Cycles:
         >>> Cycles.of_epochs(3, n_cycles=2, n_iter=100).ends
         array([150, 300])
         """
+        n_epoch = check_number("n_epoch", n_epoch, above=0)
         n_batches = n_epoch * n_iter
         unit = cls(n_cycles, 1, cycle_mult)
         if unit.n_cycles > n_batches:

@@ -45,7 +45,7 @@ def _course(values: Any, corners: Iterable[int] = ()) -> str:
     stretches: list[tuple[str, int, int, Any]] = []
     for (a, direction), b in zip(turns, [*(start for start, _ in turns[1:]), n]):
         verb = {1: "rises", -1: "falls", 0: "stays"}[direction]
-        if stretches and stretches[-1][0] == "stays" and b == a + 1 < n:  # one step between two levels or lines
+        if stretches and stretches[-1][0] == "stays" and b == a + 1 < n:  # a single step after a flat stretch
             stretches[-1] = "stays", stretches[-1][1], b, None
             verb = "jumps"
         stretches.append((verb, a, b, values[min(b, n - 1)]))
@@ -75,7 +75,7 @@ def _stretch(verb: str, a: int, b: int, end: Any, n: int) -> str:
 
 
 def _part(n: int, of: int) -> str:
-    """' (1/5 of the cycle)' if `n` is the whole number of batches nearest to a fifth, else per cent."""
+    """' (1/5 of the cycle)' if `n` is `of // 5`, as in `CircularLR`, else per cent."""
     parts, percent = round(of / n), 100 * n / of
     if n == of // parts:
         return f" (1/{parts} of the cycle)"

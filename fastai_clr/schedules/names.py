@@ -8,14 +8,14 @@ from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
 
 __all__ = ["by_name", "named_schedules"]
 
-_USUAL: dict[str, Schedule] = {
+_WITHOUT_NUMBERS: dict[str, Schedule] = {
     "constant": Constant(),
     "cosine": CosAnneal(slow_start=False),
     "cosine_07": CosAnneal(),
     "one_cycle": CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5),
 }
 _WITH_NUMBERS: dict[str, Any] = {"clr": CircularLR, "clr_beta": CircularLRBeta}
-_FORM = re.compile(r"(?:use_)?(clr|clr_beta)\s*=?\s*\(([^()]*)\)")
+_FORM = re.compile(rf"(?:use_)?({'|'.join(_WITH_NUMBERS)})\s*=?\s*\(([^()]*)\)")
 
 
 def by_name(name: str) -> Schedule:
@@ -32,8 +32,8 @@ def by_name(name: str) -> Schedule:
     """
     if not isinstance(name, str):
         raise TypeError(f"name should be a str such as 'clr(32,5)', but given {name!r}")
-    if name in _USUAL:
-        return _USUAL[name]
+    if name.strip() in _WITHOUT_NUMBERS:
+        return _WITHOUT_NUMBERS[name.strip()]
     if form := _FORM.fullmatch(name.strip()):
         try:
             numbers = [float(o) if re.search(r"[.e]", o) else int(o) for o in form[2].split(",")]
@@ -41,8 +41,8 @@ def by_name(name: str) -> Schedule:
             pass
         else:
             return _WITH_NUMBERS[form[1]](*numbers)
-    usual = ", ".join(map(repr, _USUAL))
-    raise ValueError(f"a schedule by name should be {usual}, 'clr(32,5)' or 'clr_beta(10,10)', but given {name!r}")
+    usual, example = ", ".join(map(repr, _WITHOUT_NUMBERS)), "'clr(32,5)' or 'clr_beta(10,10)'"
+    raise ValueError(f"a schedule by name should be {usual}, {example}, but given {name!r}")
 
 
 def named_schedules(schedules: Any, resolve: bool = True) -> dict[str, Any]:

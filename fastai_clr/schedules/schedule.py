@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import plot
-from .checks import check_peaks
+from .checks import check_peaks, set_number
 from .cycles import Cycle, Cycles
 from .describe import describe
 
@@ -18,7 +18,8 @@ class Schedule:
     """A learning rate schedule: a pure function of the batch.
 
     A new shape is a frozen dataclass (repr=False) that defines `factor`. One that cycles momentum between its fields
-    `mom_a` and `mom_b` defines `height`, too.
+    `mom_a` and `mom_b` defines `height`, too, and calls `check_momentum` in `__post_init__`. Both get arrays, so they
+    use `np.where`, not `if`.
     """
 
     mom_a: float | None = None
@@ -34,11 +35,13 @@ class Schedule:
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
         """The learning rate of batch `i` (from 0; a number or an array) of `cycle`, as a share of the peak rate."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} should define factor(i, cycle)")
 
     def height(self, i: Any, cycle: Cycle) -> Any:
-        """Where the rate of batch `i` of `cycle` lies between the lowest (0) and the peak (1)."""
-        raise NotImplementedError
+        """How far momentum has moved from `mom_a` (0) to `mom_b` (1) at batch `i` of `cycle`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} should define height(i, cycle), because it has mom_a and mom_b"
+        )
 
     def corners(self, cycle: Cycle) -> tuple[int, ...]:
         """The batches of `cycle` where the slope changes but not its sign; `describe` begins a new phrase there."""
@@ -60,17 +63,26 @@ class Schedule:
         (1.0, 0.85)
         """
         i, cycle = cycles.locate(step)
-        momentum = self._momentum(i, cycle)
-        values = [np.full(np.shape(step), o, float) for o in (self.factor(i, cycle), momentum) if o is not None]
-        if not np.ndim(step):
-            values = [o.item() for o in values]
-        return values[0], None if momentum is None else values[1]
-
-    def _momentum(self, i: Any, cycle: Cycle) -> Any:
+        factor = _like(step, self.factor(i, cycle))
         if self.mom_a is None or self.mom_b is None:
-            return None
+            return factor, None
         height = self.height(i, cycle)
-        return (1 - height) * self.mom_a + height * self.mom_b  # exact at both ends
+        return factor, _like(step, (1 - height) * self.mom_a + height * self.mom_b)  # exact at both ends
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether it sets the momentum, too."""
+        return self.mom_a is not None
+
+    def check_momentum(self) -> None:
+        """Check the fields `mom_a` and `mom_b`: both or neither, at least 0 and less than 1."""
+        if (self.mom_a is None) != (self.mom_b is None):
+            raise ValueError(
+                f"mom_a and mom_b should be given both or neither, but given {self.mom_a!r} and {self.mom_b!r}"
+            )
+        if self.mom_a is not None:
+            set_number(self, "mom_a", least=0, below=1)
+            set_number(self, "mom_b", least=0, below=1)
 
     def plot(
         self,
@@ -109,8 +121,6 @@ class Schedule:
             log,
         )
 
-    plot_lr = plot
-
     def describe(self, lr: Any = 1.0, n_batches: int = 100, n_cycles: int = 1, cycle_mult: float = 1) -> str:
         """What `plot` draws, in words; the arguments are those of `plot`.
 
@@ -121,3 +131,9 @@ class Schedule:
         factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
         corners = self.corners(cycles.locate(0)[1])
         return describe(factors * peaks[-1], peaks, momentums, cycles.ends.tolist(), corners)
+
+
+def _like(step: Any, values: Any) -> Any:
+    """`values` as floats in the shape of `step`: an array for an array, a number for a number."""
+    full = np.full(np.shape(step), values, float)
+    return full if np.ndim(step) else full.item()

@@ -23,7 +23,7 @@ class CircularLR(Schedule):
     Four settings by name give the shapes of the papers:
     cosine: rise and fall along half a cosine each, not along lines.
     div_final: fall towards peak/div_final instead of peak/div; at least 1.
-    gamma: (rate - lowest) shrinks by this factor with each batch of the fit; above 0, at most 1.
+    gamma: (rate - lowest) is multiplied by this with each batch of the fit; above 0, at most 1.
     cycle_gamma: the same with each cycle.
 
     A cycle of fewer than `cut_div` batches starts at its peak.
@@ -54,7 +54,7 @@ class CircularLR(Schedule):
     def __post_init__(self) -> None:
         set_number(self, "div", least=1)
         set_number(self, "cut_div", least=1)
-        _set_momentum(self)
+        self.check_momentum()
         check_bool("cosine", self.cosine)
         if self.div_final is not None:
             set_number(self, "div_final", least=1)
@@ -78,11 +78,11 @@ class CircularLR(Schedule):
         return self._shrunk(self._triangle(i, cycle), i, cycle)
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
-        triangle, lowest = self._triangle(i, cycle), 1
+        triangle, floor = self._triangle(i, cycle), 1  # what the triangle stands on, in units of peak/div
         if self.div_final is not None:
             falls = i > cycle.length // self.cut_div
-            lowest = np.where(falls, triangle + (1 - triangle) * self.div / self.div_final, 1)
-        factor = (lowest + self._shrunk(triangle, i, cycle) * (self.div - 1)) / self.div
+            floor = np.where(falls, triangle + (1 - triangle) * self.div / self.div_final, 1)
+        factor = (floor + self._shrunk(triangle, i, cycle) * (self.div - 1)) / self.div
         return factor if self.div_final is None else np.minimum(factor, 1)  # with div_final=1 rounding may exceed 1
 
 
@@ -109,21 +109,21 @@ class CircularLRBeta(Schedule):
     def __post_init__(self) -> None:
         set_number(self, "div", least=1)
         set_number(self, "pct", least=0, below=100)
-        _set_momentum(self)
+        self.check_momentum()
 
-    def _half(self, cycle: Cycle) -> Any:
+    def _rise(self, cycle: Cycle) -> Any:
         """Batches of the rise, and of the fall to where the rise began."""
         return np.floor(cycle.length * (1 - self.pct / 100) / 2)
 
     def height(self, i: Any, cycle: Cycle) -> Any:
-        half = self._half(cycle)
-        return np.maximum(1 - np.abs(i - half) / np.maximum(half, 1), 0)
+        rise = self._rise(cycle)
+        return np.maximum(1 - np.abs(i - rise) / np.maximum(rise, 1), 0)
 
     def corners(self, cycle: Cycle) -> tuple[int, ...]:
-        return (int(2 * self._half(cycle)),)
+        return (int(2 * self._rise(cycle)),)
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
-        start = 2 * self._half(cycle)
+        start = 2 * self._rise(cycle)
         last = (i - start) / np.maximum(cycle.length - start, 1)
         triangle = 1 + self.height(i, cycle) * (self.div - 1)
         return np.where(i > start, 1 - 0.99 * last, triangle) / self.div
@@ -162,11 +162,3 @@ class Constant(Schedule):
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
         return 1.0
-
-
-def _set_momentum(o: CircularLR | CircularLRBeta) -> None:
-    if (o.mom_a is None) != (o.mom_b is None):
-        raise ValueError(f"mom_a and mom_b should be given both or neither, but given {o.mom_a!r} and {o.mom_b!r}")
-    if o.mom_a is not None:
-        set_number(o, "mom_a", least=0, below=1)
-        set_number(o, "mom_b", least=0, below=1)

@@ -11,7 +11,7 @@ from fastai.metrics import accuracy
 from fastai.optimizer import SGD, OptimWrapper, RMSProp, ranger
 
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles
-from fastai_clr.learner.patches import _before
+from fastai_clr.learner.patches import _native
 from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates
 
 
@@ -46,7 +46,7 @@ def test_by_itself_it_schedules_a_fit_of_fastais_own(learner, opt_func):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_without_our_fit_and_save_momentum_is_kept_all_the_same(learner, monkeypatch, optimizer):
     for name in ("fit", "save"):
-        monkeypatch.setattr(Learner, name, _before[name])  # as another plugin may do that comes later
+        monkeypatch.setattr(Learner, name, _native[name])  # as another plugin may do that comes later
     learn = learner(10, 2, OPTIMIZERS[optimizer])
     learn.fit(2, 1e-2, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85), cycle_save_name="x"))
     assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]

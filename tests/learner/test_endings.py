@@ -206,7 +206,7 @@ def test_a_save_that_fails_does_not_change_the_fits_momentum(learner, form, monk
                 self.learn.save("x")
 
     learn, probe = learner(10), Probe()
-    monkeypatch.setitem(patches._before, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setitem(patches._native, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     FITS[form](learn, [Try(), probe])
     np.testing.assert_array_equal(learn.sched.momentums, TRIANGLE.at(np.arange(30), CYCLES)[1])
 

@@ -16,7 +16,7 @@ from helpers import make_learner, state_of
 STAR_IMPORTS = {}
 exec("from fastai.vision.all import *\nfrom fastai.text.all import *\nfrom fastai_clr.all import *", STAR_IMPORTS)
 ADVICE = {
-    **{f"fit({name}=)": instead for name, (_, instead) in gone07.ARGUMENTS.items()},
+    **{f"fit({name}=)": instead for name, (_, instead) in gone07.REFUSED.items()},
     **{f"learn.{name}": instead for name, instead in [*gone07.ATTRIBUTES.items(), *gone07.METHODS.items()]},
     **{f"lr_find({name}=)": instead for name, instead in gone07.LR_FIND_ARGUMENTS.items()},
     **{f"learn.sched.{name}": instead for name, instead in record._GONE.items()},
@@ -52,7 +52,7 @@ def test_averaged_weights_are_the_mean_of_those_of_the_steps(learn):
         def after_step(self):
             seen.append(self.learn.model[0].weight.detach().clone())
 
-    average, callback = re.findall(r"`(.+?)`", gone07.ARGUMENTS["use_swa"][1])
+    average, callback = re.findall(r"`(.+?)`", gone07.REFUSED["use_swa"][1])
     exec(average, names)
     learn.fit(1e-2, 1, cycle_len=1, cbs=[eval(callback[4:], names), Keep()])
     mean = torch.stack(seen).mean(0)

@@ -45,7 +45,7 @@ FITS = {
 
 def assert_trained_as_planned(learn, args, kwargs):
     before = state_of(learn)
-    plan, ax = plan_of(learn, args, kwargs).record(), learn.plot_schedule(*args, **kwargs)
+    plan, ax = plan_of(learn, args, kwargs).preview(), learn.plot_schedule(*args, **kwargs)
     assert state_of(learn) == before
     probe = Probe()
     learn.fit(*args, **{**kwargs, "cbs": [*as_list(kwargs.get("cbs")), probe]})
@@ -78,7 +78,7 @@ def test_the_plan_of_fit_clr(learner, opt_func):
     learn = learner(n_batches=7, n_groups=3, opt_func=opt_func)
     args, kwargs = call(4, slice(1e-4, 1e-2), div=20, cut_div=5, n_cycles=2, moms=(0.95, 0.85))
     before = state_of(learn)
-    plan, probe = plan_of(learn, args, kwargs).record(), Probe()
+    plan, probe = plan_of(learn, args, kwargs).preview(), Probe()
     assert state_of(learn) == before
     learn.fit_clr(*args, **kwargs, cbs=probe)
     np.testing.assert_array_equal(plan.all_lrs, probe.probed_lrs)
@@ -87,7 +87,7 @@ def test_the_plan_of_fit_clr(learner, opt_func):
 
 def test_a_callback_that_the_learner_has_already_counts(learn):
     learn.add_cb(CLRCallback(CircularLR(32, 5)))
-    plan = plan_of(learn, (2, 1e-2), {}).record()
+    plan = plan_of(learn, (2, 1e-2), {}).preview()
     learn.fit(2, 1e-2)
     np.testing.assert_array_equal(plan.all_lrs, learn.sched.all_lrs)
 

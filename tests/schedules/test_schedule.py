@@ -80,7 +80,6 @@ def test_a_schedule_draws_itself_before_any_training():
         np.testing.assert_array_equal(line.get_data(), [np.arange(1, 101), factors * peak])
     np.testing.assert_array_equal(moms_ax.lines[0].get_data(), [np.arange(1, 101), momentums])
     assert [line.get_xdata()[0] for line in ax.lines[2:]] == [50, 100]
-    assert CircularLR.plot_lr is CircularLR.plot
     assert len(CircularLR(20, 5, 0.95, 0.85).plot(show_moms=False).figure.axes) == 1
 
 
