@@ -252,3 +252,18 @@ def test_bad_arguments(opt_func, arguments, error, match):
 def test_what_is_no_optimizer_is_refused():
     with pytest.raises(TypeError, match="optimizer should be a torch.optim.Optimizer, but given"):
         CLRScheduler(nn.Linear(1, 1), SCHEDULE, 30)
+
+
+def test_momentum_of_0_is_left_alone_where_there_is_another_one():
+    opt = optimizer(Beta1)
+    for group in opt.param_groups:
+        group["momentum"] = 0
+    ours(opt)
+    assert [(group["momentum"], group["beta1"]) for group in opt.param_groups] == [(0, 0.95)] * 2
+
+
+def test_the_state_of_something_else_is_named():
+    with pytest.raises(
+        ValueError, match="state_dict should be that of a CLRScheduler, but given one without 'last_epoch'"
+    ):
+        ours(optimizer()).load_state_dict({})

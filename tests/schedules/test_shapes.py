@@ -1,11 +1,15 @@
 """The shapes of fastai 0.7: its values, batch by batch, and what each shape promises."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import find, given
 from hypothesis import strategies as st
 
-from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles
+import fastai_clr.all
+from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Schedule
+from fastai_clr.schedules import shapes
 from helpers import TRACES, assert_same_rates
 from strategies import betas, cycles, schedules, triangles
 
@@ -126,3 +130,26 @@ def test_numbers_of_numpy_become_python_numbers():
 def test_bad_numbers_are_refused_where_the_object_is_built(build, error, match):
     with pytest.raises(error, match=match):
         build()
+
+
+SHAPES = [o for o in vars(shapes).values() if isinstance(o, type) and issubclass(o, Schedule) and o is not Schedule]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_is_where_people_look_for_it_and_among_those_that_are_tested(shape):
+    for package in (fastai_clr, fastai_clr.schedules, fastai_clr.all):
+        assert shape.__name__ in package.__all__
+    assert find(schedules, lambda schedule: type(schedule) is shape)
+
+
+@pytest.mark.parametrize("momentum, missing", [({}, "factor"), (dict(mom_a=0.9, mom_b=0.8), "height")])
+def test_a_shape_that_lacks_a_method_says_which(momentum, missing):
+    @dataclass(frozen=True, repr=False)
+    class Half(Schedule):
+        mom_a: float | None = None
+        mom_b: float | None = None
+
+    if missing == "height":
+        Half.factor = lambda self, i, cycle: 0.5
+    with pytest.raises(NotImplementedError, match=rf"Half should define {missing}\(i, cycle\)"):
+        Half(**momentum).at(0, Cycles.of_batches(10))
