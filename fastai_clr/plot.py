@@ -13,7 +13,7 @@ MANY_CYCLES = 40  # more dotted cycle ends than this would hide the curve
 MANY_POINTS = 10_000  # a line of more is thinned: 1e6 points take 20 times as long to draw and look the same
 MANY_GROUPS = 12  # more names than this do not fit beside the curves
 MANY_COLORS = 10  # matplotlib's own; after them they repeat
-CHARACTER = 0.085  # inches, of the text in titles and legends
+CHARACTER = 0.08  # inches, of the text in titles and legends
 
 
 def rates(
