@@ -103,6 +103,8 @@ SGD_OR_ADAM = {
 def test_a_run_resumed_from_a_safe_load_is_the_uninterrupted_one(opt_func, arrangement, done, order):
     opt = optimizer(SGD_OR_ADAM[opt_func])
     scheduler = ARRANGEMENTS[arrangement](opt)
+    if any(group["lr"] is group["initial_lr"] for group in opt.param_groups):
+        pytest.skip("this torch's SequentialLR puts the tensor of the initial rate in the place of the rate")
     train(opt, scheduler, done)
     file = io.BytesIO()
     torch.save([scheduler.state_dict(), opt.state_dict(), opt.model.state_dict()], file)
