@@ -83,7 +83,7 @@ class CLRScheduler(LRScheduler):
         Raises ValueError for the state of another scheduler, or of another number of parameter groups.
         """
         if missing := [name for name in _STATE if name not in state_dict]:
-            raise ValueError(f"state_dict should be that of a CLRScheduler, but given one without {missing[0]!r}")
+            raise ValueError(f"state_dict should come from a CLRScheduler, but given one without {missing[0]!r}")
         n, given = len(self.base_lrs), len(state_dict["base_lrs"])
         if given != n:
             raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {given}")

@@ -72,7 +72,7 @@ class BestEpoch:
         """Record an epoch; True if it is better than all before it.
 
         metric: the first metric of the epoch; one that is not a number does not count.
-        is_validated: whether `loss` is that of the validation, not of the training.
+        is_validated: whether `loss` is the validation loss, not the training loss.
         """
         number = float(-metric if lower_is_better else metric) if isinstance(metric, Real) else None
         score = [is_validated, number is not None, number or 0.0, -float(loss)]  # larger is better

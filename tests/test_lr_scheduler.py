@@ -266,6 +266,6 @@ def test_momentum_of_0_is_left_alone_where_there_is_another_one():
 
 def test_the_state_of_something_else_is_named():
     with pytest.raises(
-        ValueError, match="state_dict should be that of a CLRScheduler, but given one without 'last_epoch'"
+        ValueError, match="state_dict should come from a CLRScheduler, but given one without 'last_epoch'"
     ):
         ours(optimizer()).load_state_dict({})

@@ -114,7 +114,9 @@ def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPla
     """The fit that a call of `fit` or `fit_clr` with these arguments would be."""
     if call07.ONLY_FIT_CLR & set(kwargs):
         check_names(kwargs)
-        return FitPlan.from_clr(learn, *args, **kwargs)
+        call = inspect.signature(fit_clr).bind(learn, *args, **kwargs)
+        call.apply_defaults()
+        return FitPlan.from_clr(*call.arguments.values())
     if call07.is_07_style(args, kwargs):
         return FitPlan.from_07(learn, args, kwargs)
     _check_native_names(kwargs)
@@ -139,9 +141,7 @@ def save(self: Learner, *args: Any, **kwargs: Any) -> Any:
 
 
 def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    with hypers_before_fit(
-        self
-    ):  # the file holds the optimizer's own values; a running fit goes on with those of the fit
+    with hypers_before_fit(self):  # the file holds the optimizer's own values, and a running fit keeps the fit's
         return _native["load"](self, *args, **kwargs)
 
 
@@ -162,7 +162,7 @@ def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
 
 
 def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
-    """Load what a fit with `cycle_save_name=name` saved at the end of `cycle` (from 0); `kwargs` are those of `load`.
+    """Load what a fit with `cycle_save_name=name` saved at the end of `cycle` (from 0). kwargs: as in `learn.load`.
 
     Source: 0.7.0's `load_cycle`.
     """
@@ -193,7 +193,7 @@ class NoFitYet:
 
 
 def plot_lr(self: Recorder, show_moms: bool = True, show_text: bool = True, ax: Any = None, **others: Any) -> Any:
-    """Draw the learning rate of the last fit; arguments and result are those of `learn.sched.plot_lr`."""
+    """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does, with its arguments."""
     return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, **others)
 
 
@@ -231,7 +231,7 @@ def install() -> None:
 
 
 def _show_as(ours: Any, native: Callable[..., Any]) -> None:
-    """Give `ours` the name, help and arguments of fastai's method; `fit` has those of both styles."""
+    """Give `ours` the name, help and arguments of fastai's method; `fit` has the arguments of both styles."""
     update_wrapper(ours, native)
     del ours.__wrapped__  # else `learn.fit??` would show fastai's source
     ours.__signature__ = signature = inspect.signature(native)

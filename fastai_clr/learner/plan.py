@@ -37,8 +37,8 @@ __all__ = ["FitPlan"]
 class FitPlan:
     """A fit of `learn` that was checked and has not begun.
 
-    n_epoch: epochs in all. lr, wd: None for those of the Learner. cbs: the callbacks of this fit, ours among them.
-    metrics: those of this fit, None for those of the Learner. start_epoch: earlier epochs are left out.
+    n_epoch: epochs in all. start_epoch: earlier epochs are left out.
+    lr, wd, metrics: None takes the Learner's. cbs: the callbacks of this fit, ours last.
 
     Making one changes nothing; it raises the TypeError or ValueError that the call deserves.
     """
@@ -79,15 +79,15 @@ class FitPlan:
         cls,
         learn: Any,
         n_epoch: int,
-        lr: Any = None,
-        div: float = 10,
-        cut_div: float = 10,
-        n_cycles: int = 1,
-        moms: Any = None,
-        wd: Any = None,
-        cbs: Any = None,
-        reset_opt: bool = False,
-        start_epoch: int = 0,
+        lr: Any,
+        div: float,
+        cut_div: float,
+        n_cycles: int,
+        moms: Any,
+        wd: Any,
+        cbs: Any,
+        reset_opt: bool,
+        start_epoch: int,
     ) -> "FitPlan":
         """The fit that a call of `fit_clr` asks for."""
         n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)

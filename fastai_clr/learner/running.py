@@ -27,7 +27,7 @@ class RunningFit:
     epoch: the epoch that runs or comes next.
     best: judges epochs for `best_save_name`. n_validated: epochs that it has seen with a validation.
     next_cycle: number of the cycle that ends next. next_end: batches done when it ends.
-    validating: whether the events are those of a `validate` or `get_preds` in the middle of the fit.
+    validating: whether a `validate` or `get_preds` in the middle of the fit fires the events.
     """
 
     opt: Any

@@ -84,12 +84,18 @@ class Noisy(torch.utils.data.Dataset):
             torch.Generator().manual_seed(1),
             np.random.RandomState(1),
         )
+        self.more_numbers = np.random.default_rng(1)
 
     def __len__(self):
         return 80
 
     def __getitem__(self, i):
-        noise = self.rng.random() + float(torch.rand(1, generator=self.generator)) + self.numbers.rand()
+        noise = (
+            self.rng.random()
+            + float(torch.rand(1, generator=self.generator))
+            + self.numbers.rand()
+            + self.more_numbers.random()
+        )
         return PIXELS[i] + noise / 10, DIGITS[i]
 
 
@@ -171,7 +177,9 @@ def next_fit(learn):
 
 
 @pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(o, marks=pytest.mark.slow if o == "persistent workers" else ()) for o in LEARNERS]
+)
 def test_identical_schedules_give_identical_runs_and_the_next_fit_is_that_of_a_twin(tmp_path, name, trained):
     learn, twin = fresh(tmp_path / "a", name), fresh(tmp_path / "b", name)
     if trained:
@@ -345,9 +353,37 @@ class Splitter:
         return [self.hidden["parameters"]()]
 
 
+HIDDEN = {}
+
+
+class ChangesTheOriginal(Callback):
+    def after_epoch(self):
+        with torch.no_grad():
+            next(HIDDEN["learn"].model.parameters()).add_(0)
+
+
+def test_a_change_of_the_original_that_nothing_foretold_is_an_error(learn, monkeypatch):
+    monkeypatch.setitem(HIDDEN, "learn", learn)
+    with pytest.raises(RuntimeError, match="training a copy changed the Learner's own model"):
+        learn.compare_schedules(1, 1e-2, ["constant"], cbs=ChangesTheOriginal())
+
+
+def test_several_processes_are_refused(learn, monkeypatch):
+    monkeypatch.setattr("fastai_clr.learner.sandbox.num_distrib", lambda: 2)
+    with pytest.raises(ValueError, match="should run in one process, not in several"):
+        learn.compare_schedules(1, 1e-2, ["constant"])
+
+
+def test_a_learner_without_a_recorder_is_refused(learn):
+    learn.remove_cb(learn.recorder)
+    with pytest.raises(ValueError, match="reads fastai's Recorder, but this Learner has none"):
+        learn.compare_schedules(1, 1e-2, ["constant"])
+
+
 # -- interrupted -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
     """500 signals at random times of a comparison, also between its runs."""
     items = list(zip(PIXELS[:32], DIGITS[:32]))
