@@ -208,7 +208,7 @@ PATCHES: dict[type, dict[str, Any]] = {
         "sched": NoFitYet(),  # a fit sets it on the instance
         "_do_fit": _do_fit,  # leaves epochs out
         "save": save,  # with the optimizer's own hyper-parameters
-        "load": load,  # and back to those of the running fit
+        "load": load,  # keeps what the running fit has set
         "export": export,  # without anything of ours
         "lr_find": lr_find,  # says what became of 0.7's arguments
         "__getattr__": getattr_07,  # says what became of 0.7's methods

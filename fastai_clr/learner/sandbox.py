@@ -38,9 +38,8 @@ def sandbox(learn: Learner, cbs: Sequence[Any] = ()) -> Iterator["Sandbox"]:
     if num_distrib() > 1:
         raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
     with ExitStack() as afterwards:
-        afterwards.callback(
-            torch.set_grad_enabled, torch.is_grad_enabled()
-        )  # Ctrl-C may fall into `no_grad`'s own code
+        # Ctrl-C may fall into the very code of `no_grad`
+        afterwards.callback(torch.set_grad_enabled, torch.is_grad_enabled())
         afterwards.callback(random.setstate, random.getstate())
         afterwards.callback(np.random.set_state, np.random.get_state())
         afterwards.callback(torch.set_rng_state, torch.get_rng_state())
@@ -74,7 +73,7 @@ class Sandbox:
             o for name, o in vars(learn).items() if name == "sched" or (name == "opt" and o is not learn.opt_func)
         ]
         self._memo |= {id(o): None for o in nothing}
-        self._own = [(t, t._version, t.grad) for t in _tensors(learn)]
+        self._original = [(t, t._version, t.grad) for t in _tensors(learn)]
 
     @contextmanager
     def copy(self, seed: int | None = None, init: Any = None) -> Iterator[tuple[Any, list[Any]]]:
@@ -112,17 +111,11 @@ class Sandbox:
                 cb.cycle_save_name = cb.best_save_name = None
         twin.opt, twin.logger = None, noop
         twin.path, twin.model_dir = self._folder, "models"
-        for module in (twin.model, twin.loss_func):
-            if isinstance(module, nn.Module):
-                module.zero_grad(set_to_none=True)
+        for module in _modules(twin):
+            module.zero_grad(set_to_none=True)
 
     def _check_optimizer(self, twin: Any) -> None:
-        own = {
-            id(p)
-            for module in (twin.model, twin.loss_func)
-            if isinstance(module, nn.Module)
-            for p in module.parameters()
-        }
+        own = {id(p) for module in _modules(twin) for p in module.parameters()}
         if any(id(p) not in own for group in twin.opt.param_lists for p in group):
             raise ValueError(
                 "the splitter or opt_func should take the parameters of the model it is given, but it took others, "
@@ -130,15 +123,24 @@ class Sandbox:
             )
 
     def _check_original(self) -> None:
-        if any(t._version != version or t.grad is not grad for t, version, grad in self._own):
+        if any(t._version != version or t.grad is not grad for t, version, grad in self._original):
             raise RuntimeError(
                 "training a copy changed the Learner's own model: a function or object that cannot be copied holds it"
             )
 
 
+def _modules(learn: Any) -> list[nn.Module]:
+    """What a Learner trains: its model, and its loss if that is a module."""
+    return [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
+
+
 def _tensors(learn: Any) -> list[torch.Tensor]:
-    modules = [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
-    return [t for module in modules for t in [*module.parameters(), *module.buffers()] if not nn.parameter.is_lazy(t)]
+    return [
+        t
+        for module in _modules(learn)
+        for t in [*module.parameters(), *module.buffers()]
+        if not nn.parameter.is_lazy(t)
+    ]
 
 
 def _shows_or_saves(cb: Any) -> bool:
@@ -175,8 +177,7 @@ def _uncopyable(objects: list[Any]) -> dict[int, Any]:
 
 def _check_functions(learn: Any, cbs: Sequence[Any]) -> None:
     """Raise ValueError for a function of the user's, which is not copied, that refers to the Learner or its model."""
-    modules = [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
-    own = {id(o) for o in [learn, learn.dls, *(p for m in modules for p in [*m.modules(), *m.parameters()])]}
+    own = {id(o) for o in [learn, learn.dls, *(p for m in _modules(learn) for p in [*m.modules(), *m.parameters()])]}
     roots = {"splitter": learn.splitter, "opt_func": learn.opt_func, "loss_func": learn.loss_func, "model": learn.model}
     roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
     roots |= {f"callback {cb!r}": cb for cb in [*learn.cbs, *cbs] if not _shows_or_saves(cb)}

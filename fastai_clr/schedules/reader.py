@@ -41,7 +41,7 @@ class ScheduleReader:
         self._evaluate(range(BLOCK))
 
     def read(self, step: int) -> None:
-        """Set `factor`, `rates` and `momentum` to those of `step` (batches from 0)."""
+        """Set `factor`, `rates` and `momentum` for `step` (batches from 0)."""
         if step not in self._block:
             self._evaluate(range(step, step + BLOCK))
         i = step - self._block.start

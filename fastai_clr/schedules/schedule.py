@@ -122,7 +122,7 @@ class Schedule:
         )
 
     def describe(self, lr: Any = 1.0, n_batches: int = 100, n_cycles: int = 1, cycle_mult: float = 1) -> str:
-        """What `plot` draws, in words; the arguments are those of `plot`.
+        """What `plot` draws, in words. It takes the same arguments.
 
         >>> CircularLR(20, 5).describe(lr=0.01, n_batches=300)
         'starts at 0.0005 (0.01/20), rises for 60 batches (1/5 of the cycle) to 0.01, falls for 240 batches to 0.00054'
