@@ -1,12 +1,14 @@
 """Arrays onto matplotlib axes: each function takes `ax` (None makes a figure) and returns the axes it drew on."""
 
-from collections.abc import Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from textwrap import fill
 from typing import Any
 
 import numpy as np
 
-__all__ = ["comparison", "curve", "rates", "several"]
+__all__ = ["cell", "comparison", "curve", "rates", "several"]
 
 BATCHES = "iteration (batches)"
 MANY_CYCLES = 40  # more dotted cycle ends than this would hide the curve
@@ -102,8 +104,10 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
         for ax, runs in zip(axes[1:], (losses, scores)):
             mean, x = runs.mean(0), np.arange(1, runs.shape[1] + 1)
             _line(ax, x, mean, color=line.get_color(), label=name)
-            if len(runs) > 1:
-                sd = runs.std(0, ddof=1)
+            sd = runs.std(0, ddof=1) if len(runs) > 1 else 0 * mean
+            if len(runs) > 1 and len(mean) == 1:
+                ax.errorbar(x, mean, sd, color=line.get_color(), capsize=3)
+            elif len(runs) > 1:
                 ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
     _label_rates(axes[0])
     _label(axes[1], BATCHES, "training loss (smoothed)")
@@ -125,6 +129,20 @@ def curve(x: Any, y: Any, xlabel: str, ylabel: str, log: bool = False, ax: Any =
     if xlabel == BATCHES:
         _label(ax, xlabel, ylabel)
     return ax
+
+
+def cell(draw: Callable[[], Any]) -> str:
+    """The picture for a notebook cell, as HTML, of what `draw` draws on a new figure; no figure is left open.
+
+    draw: a function that returns its axes.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.ioff():  # no window, and no second picture below the cell
+        figure, file = np.ravel(draw())[0].figure, BytesIO()
+        figure.savefig(file, format="png", dpi=100)
+        plt.close(figure)
+    return f'<img style="max-width: 100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
 
 
 def _colors(n: int) -> list[Any]:

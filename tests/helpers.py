@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -24,6 +25,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import fastai_clr.all  # noqa: F401  (installs the patches)
+from fastai_clr.report import Run
 
 matplotlib.use("agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -129,6 +131,37 @@ def types_in(o):
 
 def assert_same(value, expected):
     assert types_in(value) == types_in(expected)
+
+
+# -- runs of a comparison ------------------------------------------------------------------------------------------------
+
+
+def run_of_rows(
+    name, seed, rows, metric_names=("train_loss", "valid_loss", "accuracy"), metrics=None, seconds=1.0, lr=0.01,
+    losses=(0.5,) * 4, n_epoch=None, train_metrics=False, valid_metrics=True,
+):  # fmt: skip
+    """A run of as many epochs as there are rows, in the form in which a Learner's Recorder keeps them."""
+    recorder = SimpleNamespace(
+        metric_names=["epoch", *metric_names, "time"], values=list(rows), add_time=True, train_metrics=train_metrics,
+        valid_metrics=valid_metrics,
+    )  # fmt: skip
+    if metrics is None:
+        metrics = [SimpleNamespace(name=o) for o in metric_names if o not in ("train_loss", "valid_loss")]
+    sched = SimpleNamespace(lrs=[lr] * len(losses), losses=losses)
+    n_epoch = len(recorder.values) if n_epoch is None else n_epoch
+    return Run(
+        name, seed, seconds, SimpleNamespace(sched=sched, recorder=recorder, metrics=metrics, n_epoch=n_epoch), lr
+    )
+
+
+def run_of(name, seed, values, **kwargs):
+    """A run with one value of the metric for each epoch."""
+    return run_of_rows(name, seed, [(0.5, 1 - v, v) for v in values], **kwargs)
+
+
+def runs_of(**finals):
+    """Runs of three epochs: by schedule, the final accuracy for each seed from 0 on."""
+    return [run_of(name, seed, [0.5, 0.7, v]) for name, o in finals.items() for seed, v in enumerate(o)]
 
 
 # -- other processes -----------------------------------------------------------------------------------------------------

@@ -212,6 +212,9 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
         "n_epoch": NOTHING, "lr": OFF, "schedules": NOTHING, "seeds": NOTHING, "baseline": OFF, "target": OFF | BELOW, "wd": OFF | ZEROS,
         "cbs": EMPTY, "init": OFF | CALLABLE,
     }),
+    "compare_schedules, grid": (lambda o: o.compare_schedules, dict(n_epoch=1, schedules=["constant"], seeds=1, lr_grid=[1e-3, 1e-2], grid_seeds=1), {
+        "lr_grid": OFF, "grid_seeds": NOTHING,
+    }),
 }  # fmt: skip
 ALSO_NAMED = {  # a number in it, or 0.7's name
     "use_clr": ("div", "cut_div"), "use_clr_beta": ("div", "pct"), "moms": ("mom_a", "mom_b"), "cbs": ("callbacks",),

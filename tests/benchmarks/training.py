@@ -1,7 +1,7 @@
 """Do the schedules train better? `python tests/benchmarks/training.py`, or with `--fashion-mnist FOLDER`.
 
 Constant, 0.7's cosine, a plain cosine, fastai's one-cycle and some of ours, from the same weights on the same batches for
-each seed: all at one peak, and each at its own best peak of a grid, chosen on other seeds than those it is scored on.
+each seed: all at one peak, and each at its own best peak of a grid, chosen on seeds of their own (`lr_grid`).
 
 The data are scikit-learn's digits. For Fashion-MNIST unpack Debian's package (`apt-get download dataset-fashion-mnist`,
 `dpkg-deb -x *.deb FOLDER`); torchvision reads its files.
@@ -76,8 +76,10 @@ def main(data, seeds, grid_seeds):
     learn = Learner(dls, net, loss_func=CrossEntropyLossFlat(), metrics=accuracy)
     learn.remove_cb(learn.progress)
 
-    def compare(lr, seeds):
-        return learn.compare_schedules(n_epoch, lr, SCHEDULES, seeds, baseline="one_cycle", init=new_weights)
+    def compare(**peaks):
+        return learn.compare_schedules(
+            n_epoch, schedules=SCHEDULES, seeds=seeds, baseline="one_cycle", init=new_weights, **peaks
+        )
 
     def show(title, comparison):
         print(f"\n{title}\n")
@@ -85,11 +87,10 @@ def main(data, seeds, grid_seeds):
         print(wanted.to_string(float_format="{:.4f}".format))
         print(f"\n{comparison}", flush=True)
 
-    grid = {peak: compare(peak, grid_seeds).table["final accuracy", "mean"] for peak in PEAKS}
-    best = {name: max(PEAKS, key=lambda peak: grid[peak][name]) for name in SCHEDULES}
-    print(f"Peaks chosen from {PEAKS} by the final accuracy on seeds {grid_seeds}: {best}")
-    show(f"All at a peak of {ONE_PEAK}", compare(ONE_PEAK, seeds))
-    show("Each at its own best peak", compare(best, seeds))
+    show(f"All at a peak of {ONE_PEAK}", compare(lr=ONE_PEAK))
+    best = compare(lr_grid=PEAKS, grid_seeds=grid_seeds)
+    print(f"\nFinal accuracy by peak, on seeds {grid_seeds}\n\n{best.grid.to_string(float_format='{:.4f}'.format)}")
+    show("Each at its own best peak", best)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Measuring schedules on real digits: what is compared, and that the learner never notices."""
 
+import pickle
 import random
+import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -184,7 +187,7 @@ def test_each_schedule_may_have_its_own_peak(learn):
 
 def test_a_rate_far_too_high_is_said_to_diverge(learner):
     comparison = learner().compare_schedules(1, {"flat": 1e-3, "triangle": 1e30}, TWO, seeds=2)
-    assert "Diverged: triangle in 2 of 2 runs" in str(comparison)
+    assert str(comparison).splitlines()[1] == "  triangle  diverged in 2 of 2 runs"
     comparison.plot()
 
 
@@ -214,19 +217,126 @@ def test_an_interruption_of_the_first_run_is_one(used):
         used.compare_schedules(1, 1e-2, TWO, cbs=Interrupts())
 
 
-def test_one_bar_over_all_runs_and_no_file(learner, capsys, monkeypatch):
+# -- the bar -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_bar_says_what_trains_now_and_how_long_it_will_take(learner, capsys):
     learn = learner()
     learn.add_cbs([ProgressCallback(), CSVLogger(), SaveModelCallback()])
-    shown = []
-    monkeypatch.setattr("fastai_clr.learner.compare.progress_bar", lambda runs: shown.append(Bar(runs)) or shown[0])
-    learn.compare_schedules(1, 1e-2, TWO, seeds=2)
-    assert shown[0].comments == ["flat, seed 0", "triangle, seed 0", "flat, seed 1", "triangle, seed 1"]
-    assert capsys.readouterr().out == "" and not list(learn.path.iterdir())
+    said = []
+
+    class Slow(Callback):
+        def before_train(self):
+            said.append(capsys.readouterr().out.split("\r")[-1])
+            time.sleep(0.25)
+
+    learn.compare_schedules(2, 1e-2, TWO, seeds=2, cbs=Slow())
+    assert [re.search(r"\[(\d)/8", o)[1] for o in said] == list("01234567")
+    runs = ["flat, seed 0", "triangle, seed 0", "flat, seed 1", "triangle, seed 1"]
+    assert [re.search(r"(flat|triangle), seed \d", o)[0] for o in said] == [o for o in runs for _ in range(2)]
+    assert re.search(r"<00:0[1-2]", said[4]) and not list(learn.path.iterdir())  # 4 of 8 epochs took about a second
+    end = capsys.readouterr().out
+    assert end.endswith("]\n") and "100.00%" in end and len(set(map(len, said[2:]))) == 1
 
 
-class Bar(list):
-    comments = property(lambda self: vars(self).setdefault("said", []))
-    comment = property(None, lambda self, words: self.comments.append(words))
+def test_the_bar_ends_its_line_after_an_interruption_too(learner, capsys):
+    class Interrupts(Callback):
+        def after_epoch(self):
+            if self.learn.epoch == 1:
+                raise KeyboardInterrupt
+
+    learn = learner()
+    learn.add_cb(ProgressCallback())
+    with pytest.raises(KeyboardInterrupt):
+        learn.compare_schedules(2, 1e-2, TWO, seeds=2, cbs=Interrupts())
+    assert capsys.readouterr().out.endswith("]\n")
+
+
+def test_without_a_bar_nothing_is_printed(learner, capsys):
+    learn = learner()
+    learn.add_cb(ProgressCallback())
+    with learn.no_bar():
+        learn.compare_schedules(1, 1e-2, TWO, seeds=2)
+    assert capsys.readouterr().out == "" and learn.progress is not None
+
+
+# -- each at its best peak -----------------------------------------------------------------------------------------------
+
+
+def test_each_schedule_chooses_its_own_peak_on_other_seeds(learner):
+    learn = learner(40, metrics=[accuracy])
+    grid = [1e-4, 3e-2, 1e4]
+    comparison = learn.compare_schedules(1, schedules=TWO, seeds=2, lr_grid=grid, grid_seeds=2)
+    tried = [(run.name, run.seed, run.lr) for run in comparison.grid_runs]
+    assert tried == [(name, seed, lr) for seed in (10000, 10001) for name in TWO for lr in grid]
+    assert [(run.name, run.seed) for run in comparison.runs] == [
+        ("flat", 0),
+        ("triangle", 0),
+        ("flat", 1),
+        ("triangle", 1),
+    ]
+    assert comparison.peaks == {"flat": 3e-2, "triangle": 3e-2} and "b  peak" not in str(comparison)
+    for run in comparison.runs:
+        assert run.lrs.max() == 3e-2
+    alone = learn.compare_schedules(1, 3e-2, TWO, seeds=2)
+    drop = dict(columns="seconds", level=0)
+    pd.testing.assert_frame_equal(comparison.table.drop(**drop), alone.table.drop(**drop))
+    for lr in grid:
+        at_lr = learn.compare_schedules(1, lr, TWO, seeds=[10000, 10001])
+        means = at_lr.table["final accuracy", "mean"]
+        np.testing.assert_array_equal(comparison.grid[f"{lr:g}"], means)
+
+
+def test_an_entry_of_the_grid_may_be_what_lr_may_be(learner):
+    learn = learner(n_groups=3, metrics=[accuracy])
+    grid = [1e-3, slice(1e-4, 1e-2), [1e-5, 1e-5, 1e-5]]
+    comparison = learn.compare_schedules(1, schedules=TWO, seeds=[4], lr_grid=grid, grid_seeds=[7])
+    assert list(comparison.grid) == ["[1e-05, 1e-05, 1e-05]", "0.001", "slice(0.0001, 0.01)"]
+    assert all(peak in grid for peak in comparison.peaks.values())
+
+
+# -- parts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_parts_of_several_machines_make_the_whole(learn):
+    whole = learn.compare_schedules(1, 1e-2, TWO, seeds=4)
+    parts = [learn.compare_schedules(1, 1e-2, TWO, seeds=seeds) for seeds in ([0, 1], [2, 3])]
+    drop = dict(columns="seconds", level=0)
+    pd.testing.assert_frame_equal(sum(parts).table.drop(**drop), whole.table.drop(**drop))
+    assert str(sum(parts)) == str(whole)
+
+
+@pytest.mark.parametrize(
+    "other, match",
+    [
+        (dict(n_epoch=2), "n_epoch, but given 1 and 2"),
+        (dict(lr=1e-3), "peaks, but given"),
+        (dict(schedules={"flat": "constant", "triangle": CircularLR(32, 10)}), "schedules, but given"),
+        (dict(schedules={"flat": "constant", "triangle": CLRCallback(CircularLR(32, 5), n_cycles=2)}), "schedules"),
+        (dict(wd=0.1), "wd, but given None and 0.1"),
+        (dict(init=lambda model: None), "init, but given False and True"),
+        (dict(baseline="triangle"), "baseline, but given flat and triangle"),
+    ],
+)
+def test_parts_with_other_settings_are_told(learn, other, match):
+    first = learn.compare_schedules(1, 1e-2, TWO, seeds=[0])
+    second = learn.compare_schedules(**dict(dict(n_epoch=1, lr=1e-2, schedules=TWO, seeds=[1]), **other))
+    with pytest.raises(ValueError, match=f"comparisons can be added if they share the {match}"):
+        first + second
+
+
+def test_parts_of_other_learners_are_told(learner):
+    first = learner(20).compare_schedules(1, 1e-2, TWO, seeds=[0])
+    deeper = learner(20)
+    deeper.model.append(nn.Linear(10, 10))
+    for other, what in ((learner(21), "number of batches per epoch"), (deeper, "number of weights")):
+        with pytest.raises(ValueError, match=f"share the {what}"):
+            first + other.compare_schedules(1, 1e-2, TWO, seeds=[1])
+
+
+def test_a_comparison_holds_no_learner(learn):
+    comparison = learn.compare_schedules(1, 1e-2, TWO, seeds=2)
+    assert b"Learner" not in pickle.dumps(comparison) and str(pickle.loads(pickle.dumps(comparison))) == str(comparison)
 
 
 def test_the_picture_shows_the_history(learn):
@@ -261,6 +371,22 @@ def test_the_picture_shows_the_history(learn):
         (dict(n_epoch=1, target="high"), TypeError, "target should be a number"),
         (dict(n_epoch=1, init=5), TypeError, "init should be a function of the model"),
         (dict(n_epoch=1, wd=-1), ValueError, "wd should be at least 0"),
+        (
+            dict(n_epoch=1, lr=1e-2, lr_grid=[1e-2, 1e-1]),
+            ValueError,
+            "lr_grid should be given without lr, but given both",
+        ),
+        (dict(n_epoch=1, lr_grid=1e-2), TypeError, "lr_grid should be a list of peak rates, say"),
+        (dict(n_epoch=1, lr_grid=[1e-2]), ValueError, "lr_grid should have at least 2 peak rates"),
+        (dict(n_epoch=1, lr_grid=[1e-2, 1e-2]), ValueError, "lr_grid should have .* each given once"),
+        (dict(n_epoch=1, lr_grid=[1e-2, None]), ValueError, "lr_grid should have at least 2 peak rates"),
+        (dict(n_epoch=1, lr_grid=[1e-2, -1]), ValueError, r"lr_grid\[1\] should be greater than 0, but given -1"),
+        (dict(n_epoch=1, lr_grid=[1e-2, 1e-1], grid_seeds=0), ValueError, "grid_seeds should be at least 1"),
+        (
+            dict(n_epoch=1, lr_grid=[1e-2, 1e-1], seeds=[3, 7], grid_seeds=[7]),
+            ValueError,
+            "grid_seeds should be others than seeds, but given 7",
+        ),
         (dict(n_epoch=1, cbs=5), TypeError, "callbacks should be fastai 2 callbacks"),
     ],
 )
@@ -275,7 +401,7 @@ def test_without_validation_the_training_loss_counts(learner):
     learn = learner()
     learn.dls = DataLoaders(learn.dls.train, [])
     comparison = learn.compare_schedules(2, 1e-2, TWO, seeds=2)
-    assert str(comparison).startswith("Final train_loss against flat")
+    assert str(comparison).startswith("Final train_loss, 2 seeds, difference to flat")
     assert "epochs to train_loss" in comparison.table and comparison.plot()[2].get_ylabel() == "train_loss"
 
 

@@ -1,0 +1,116 @@
+"""One training run of a comparison, as plain data."""
+
+from math import inf, isfinite, isnan, nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..scores import best_value, is_lower_better
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One training run, and what it recorded.
+
+    name: name of the schedule. seed: seed of the run. seconds: its duration. learn: the Learner after the run.
+    lr: the peak rate, as `fit` takes it.
+
+    lrs, losses: one float per batch. epochs: a pandas table of losses and metrics, one row per epoch; a metric that is
+    never a number has no column. diverged: whether the loss was no longer finite at the end.
+    columns: names of the loss and the metrics, of the validation first, then of the training.
+    lower_is_better: for each of these names, whether smaller is better.
+    """
+
+    name: str
+    seed: int
+    seconds: float
+    lr: Any
+    lrs: np.ndarray
+    losses: np.ndarray
+    epochs: pd.DataFrame
+    diverged: bool
+    columns: list[list[str]]
+    lower_is_better: dict[str, bool]
+
+    def __init__(self, name: str, seed: int, seconds: float, learn: Any, lr: Any = None):
+        self.name, self.seed, self.seconds, self.lr = name, seed, seconds, lr
+        self.lrs, self.losses = np.array(learn.sched.lrs), np.array(learn.sched.losses)
+        names, self.columns = _columns(learn.recorder)
+        rows = [_row(values, names, self.columns[-1]) for values in learn.recorder.values]
+        epochs = pd.DataFrame(rows, index=range(1, len(rows) + 1), columns=names, dtype=object)
+        self.epochs = epochs.loc[:, [any(o is not None for o in epochs[name]) for name in names]].astype(float)
+        self._without_number = {name for name in names if not rows or rows[-1][names.index(name)] is None}
+        self.lower_is_better = {
+            column: is_lower_better(name, metric)
+            for columns in self.columns
+            for column, name, metric in zip(columns, ["loss", *(o.name for o in learn.metrics)], [None, *learn.metrics])
+        }
+        self.diverged = self._diverged(learn.n_epoch)
+
+    def _diverged(self, n_epoch: int) -> bool:
+        if not len(self.losses) or isfinite(self.losses[-1]):
+            return False
+        # mixed precision skips a batch whose loss is inf; it stays in the smoothed loss, and the validation tells
+        went_on = len(self.epochs) == n_epoch and "valid_loss" in self.epochs
+        return not (went_on and isfinite(self.epochs["valid_loss"].iloc[-1]))
+
+    def final(self, name: str) -> float:
+        """The last value of a loss or metric; nan if there is none, or if the run diverged."""
+        return nan if self.diverged or name in self._without_number else float(self.epochs[name].iloc[-1])
+
+    def best(self, name: str) -> float:
+        """The best value of a loss or metric; nan if there is none."""
+        values = self.epochs[name].dropna() if name in self.epochs else []
+        return best_value(values, self.lower_is_better[name]) if len(values) else nan
+
+    def epochs_to(self, name: str, target: float) -> float:
+        """The first epoch whose value is as good as `target`; nan if there is none."""
+        values = self.epochs[name] if name in self.epochs else pd.Series(dtype=float)
+        reached = values <= target if self.lower_is_better[name] else values >= target
+        return float(reached.idxmax()) if reached.any() else nan
+
+    def trouble(self, name: str) -> str | None:
+        """Why the last value of a loss or metric is not finite: 'diverged', 'no value', 'nan', 'inf'; None if it is."""
+        if self.diverged:
+            return "diverged"
+        if name in self._without_number:
+            return "no value"
+        value = self.final(name)
+        return "nan" if isnan(value) else "inf" if value == inf else "-inf" if value == -inf else None
+
+
+def _columns(recorder: Any) -> tuple[list[str], list[list[str]]]:
+    """The names of what fastai's Recorder keeps of an epoch, and the same by part: validation first, then training."""
+    names = list(recorder.metric_names)[1:]  # the first is 'epoch'
+    if recorder.add_time:
+        names.pop()
+    names = _distinct(names)
+    if not recorder.valid_metrics:
+        return names, [names]
+    n_training = len(names) // 2 if recorder.train_metrics else 1
+    return names, [names[n_training:], names[:n_training]]
+
+
+def _row(values: Any, names: list[str], training: list[str]) -> list[float | None]:
+    """A number or None for each name. The Recorder leaves out the part of an epoch that a callback cancelled."""
+    numbers = list(map(_number, values))
+    if len(numbers) != len(names) and (len(numbers) > len(training) or 2 * len(training) == len(names)):
+        return [None] * len(names)  # the training was cancelled, or nobody knows which part
+    return numbers + [None] * (len(names) - len(numbers))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names with a number after the second, third, ... of a kind: 'accuracy', 'accuracy 2'."""
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if n == 1 else f"{name} {n}" for name, n in zip(names, counts)]
+
+
+def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, str):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last is torch's, for several numbers
+        return None
