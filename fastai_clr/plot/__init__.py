@@ -1,0 +1,7 @@
+"""Arrays onto matplotlib axes: each function takes `ax` (None makes a figure) and returns the axes it drew on."""
+
+from .axes import BATCHES
+from .rates import rates, several
+from .results import cell, comparison, curve
+
+__all__ = ["BATCHES", "cell", "comparison", "curve", "rates", "several"]

@@ -1,0 +1,71 @@
+"""What trainings gave: losses, comparisons, and the picture of a notebook cell."""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from .axes import BATCHES, as_axes, axes_or_new, distinct_colors, draw_line, label_axes, label_rates, legend_below
+
+__all__ = ["cell", "comparison", "curve"]
+
+
+def comparison(curves: Mapping[str, Any], score: str, target: float | None = None, axes: Any = None) -> Any:
+    """Draw rates, training losses and scores of several schedules, one colour each; returns the three axes.
+
+    curves: by name, the rates (one per batch), the losses (runs x batches) and the scores (runs x epochs). Of several
+    runs it draws the mean in a band of one standard deviation.
+    score: name of the scores. target: a score to mark. axes: three axes; None makes a figure.
+    """
+    new_figure = axes is None
+    if new_figure:
+        import matplotlib.pyplot as plt
+
+        axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
+    axes = as_axes("axes", axes, 3)
+    for (name, (lrs, losses, scores)), color in zip(curves.items(), distinct_colors(len(curves))):
+        (line,) = draw_line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name, color=color)
+        for ax, runs in zip(axes[1:], (losses, scores)):
+            mean, x = runs.mean(0), np.arange(1, runs.shape[1] + 1)
+            draw_line(ax, x, mean, color=line.get_color(), label=name)
+            sd = runs.std(0, ddof=1) if len(runs) > 1 else 0 * mean
+            if len(runs) > 1 and len(mean) == 1:
+                ax.errorbar(x, mean, sd, color=line.get_color(), capsize=3)
+            elif len(runs) > 1:
+                ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
+    label_rates(axes[0])
+    label_axes(axes[1], BATCHES, "training loss (smoothed)")
+    label_axes(axes[2], "epoch", score)
+    if target is not None:
+        axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
+    if new_figure:
+        legend_below(axes[0])
+    else:
+        axes[0].legend(fontsize="small")
+    return axes
+
+
+def curve(x: Any, y: Any, xlabel: str, ylabel: str, log: bool = False, ax: Any = None) -> Any:
+    """Draw `y` against `x` with labelled axes, x logarithmic if `log`."""
+    ax, _ = axes_or_new(ax, False)
+    draw_line(ax, x, y)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    if xlabel == BATCHES:
+        label_axes(ax, xlabel, ylabel)
+    return ax
+
+
+def cell(draw: Callable[[], Any]) -> str:
+    """The picture for a notebook cell, as HTML, of what `draw` draws on a new figure; no figure is left open.
+
+    draw: a function that returns its axes.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.ioff():  # no window, and no second picture below the cell
+        figure, file = np.ravel(draw())[0].figure, BytesIO()
+        figure.savefig(file, format="png", dpi=100)
+        plt.close(figure)
+    return f'<img style="max-width: 100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
