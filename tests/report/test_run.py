@@ -106,6 +106,21 @@ def test_divergence_is_told_from_a_metric_without_a_finite_value(rows, losses, n
 
 
 @pytest.mark.parametrize(
+    "names, row, recorder",
+    [
+        (["train_loss", "valid_loss", "f1"], (0.6, 0.7), {}),  # the training was cancelled
+        (
+            ["train_loss", "train_f1", "valid_loss", "valid_f1"],
+            (0.6, 0.7),
+            dict(train_metrics=True),
+        ),  # which half is it?
+    ],
+)
+def test_the_values_of_an_epoch_that_was_cut_short_go_under_no_wrong_name(names, row, recorder):
+    assert run_of_rows("a", 0, [row], names, **recorder).epochs.empty
+
+
+@pytest.mark.parametrize(
     "metric, values, best, epochs",
     [
         ("accuracy", [0.3, 0.8, 0.6], 0.8, 2),  # the target of 0.5 is reached from below

@@ -139,6 +139,13 @@ def test_a_choice_at_the_edge_of_the_grid_is_told(peaks, notes):
     assert lines[1] == f"  b  peak {peaks['b']}  +0.1000 ± 0.0058  better" and lines[3:] == notes
 
 
+def test_a_grid_that_differs_in_other_groups_alone_has_no_edge():
+    grid = [slice(1e-4, 1e-2), slice(1e-3, 1e-2)]
+    runs = [run_of(name, 0, [v], lr=grid[0]) for name, v in [("a", 0.8), ("b", 0.9)]]
+    comparison = Comparison(runs, "a", grid_runs=[run_of(name, 9, [0.5], lr=lr) for name in "ab" for lr in grid])
+    assert "lr_grid" not in str(comparison) and "b  peak slice(0.0001, 0.01)  +0.1" in str(comparison)
+
+
 # -- a cell --------------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +157,7 @@ def test_a_cell_shows_the_sentence_a_narrow_table_and_the_picture():
     assert (
         "<th>&lt;b&gt;</th>" in html and "+0.1000 ± 0.0058" in html and "<td>better</td>" in html and "<b>" not in html
     )
+    assert "<b>" not in Comparison([*runs_of(a=A), *runs_of(**{"<b>": B})], "<b>")._repr_html_()
     assert html.count('src="data:image/png;base64,') == 1
     assert plt.get_fignums() == [figure.number] and plt.gcf() is figure and plt.get_backend() == backend
 
