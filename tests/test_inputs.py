@@ -207,7 +207,9 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
         "reset_opt": ON, "start_epoch": {"0"},
     }),
     "plot_schedule": (lambda o: o.plot_schedule, TRIANGLE_07, {"lrs": NOTHING, "n_cycle": NOTHING, "cycle_mult": NOTHING, "use_clr": OFF, "ax": OFF}),
-    "suggest_clr": (lambda o: o.suggest_clr, dict(n_epoch=1, lr=1e-2), {"n_epoch": NOTHING, "lr": OFF, "n_cycles": NOTHING}),
+    "suggest_clr": (lambda o: o.suggest_clr, dict(n_epoch=1, lr=1e-2), {
+        "n_epoch": NOTHING, "lr": OFF, "n_cycles": NOTHING, "budget": ZEROS, "seed": {"0"},
+    }),
     "compare_schedules": (lambda o: o.compare_schedules, dict(n_epoch=1, lr=1e-2, schedules=["constant"], seeds=1), {
         "n_epoch": NOTHING, "lr": OFF, "schedules": NOTHING, "seeds": NOTHING, "baseline": OFF, "target": OFF | BELOW, "wd": OFF | ZEROS,
         "cbs": EMPTY, "init": OFF | CALLABLE,

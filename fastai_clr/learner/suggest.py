@@ -1,68 +1,131 @@
-"""A first guess at the numbers: `learn.suggest_clr`."""
+"""Numbers to begin with: `learn.suggest_clr`, from `lr_find` alone or from a race of short cycles."""
 
-from typing import Any, NamedTuple
+from dataclasses import asdict, fields
+from math import isfinite
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib
 
+from ..report.peaks import peak_in_words
+from ..report.suggestion import Suggestion, Trial
 from ..schedules.checks import check_number
 from ..schedules.cycles import Cycles
 from .batches import batches_per_epoch
-from .checks import check_per_group, optimizer_for_fit
+from .checks import check_per_group, instance_attribute, optimizer_for_fit
+from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
+from .progress import ExperimentBar
+from .race import Race, best_step, cycle_length, half_decade, two_digits
 from .sandbox import sandbox
 
-__all__ = ["Suggestion", "suggest_clr"]
+__all__ = ["suggest_clr"]
 
-SHORT = 200  # batches: in a shorter cycle cut_div=10 rises for fewer than 20, which momentum 0.95 averages over
-LONG = 1500  # batches: from here on div=40 keeps the first 100, which Adam's 0.99 averages over, below peak/10
+DIV = CUT_DIV = 10
+N_FINDERS = 3  # where lr_find decides alone; where it only says where a race starts, one
+WITHOUT_FINDER = 0.01  # where a race starts that has no batches to spare for lr_find
+FEWEST = 10  # batches in a cycle of a race
 
-
-class Suggestion(NamedTuple):
-    """Numbers for `learn.fit_clr(n_epoch, lr, div, cut_div)`, and why.
-
-    lr: peak learning rate. div, cut_div: as in `CircularLR`. why: the reason for each, in words.
-    """
-
-    lr: Any
-    div: float
-    cut_div: float
-    why: str
+# figures of tests/benchmarks/advice.py
+OF_THE_GUESS = "..."
+OF_THE_PAIR = "..."
 
 
-def suggest_clr(self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1) -> Suggestion:
-    """Suggest a peak rate, `div` and `cut_div` to begin with, by the rule of thumb of fast.ai's authors.
+def suggest_clr(
+    self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1, budget: float = 0, *, seed: int = 0
+) -> Suggestion:
+    """Suggest a peak rate, `div` and `cut_div` to begin with, and say why.
 
     n_epoch: epochs in all. n_cycles: cycles that share them.
-    lr: the peak rate if you know it; None takes the valley that fastai's `lr_find` suggests.
+    lr: the peak rate if you know it, as `fit` takes it. With a budget the race starts there, and the rates of several
+    parameter groups keep their ratio.
+    budget: how much to train for it, in fits of `n_epoch`. 0 runs fastai's `lr_find` three times, about 300 batches.
+    With 1 or more a race measures: short whole cycles at peaks half a decade apart, and the lowest validation loss
+    wins. A cycle ends with a low rate, so its loss foretells that of the fit.
+    seed: of all random numbers; the same seed gives the same suggestion.
 
-    The two numbers are (10, 10). In a cycle of fewer than 200 batches the second is 5: a rise over a tenth of the cycle
-    would end before the optimizer's averages have seen it. In a cycle of 1500 batches and more the first is 40. Only
-    `lr_find`'s mock training runs, and the Learner is left as it was.
+    Everything trains on copies of the Learner, which is left alone. A bar says what is trained; an interruption answers
+    from what has finished.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range.
-    Source: the fast.ai forums of 2018; Smith 2018 for the peak.
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, in several processes unless `lr`
+    is given without a budget, and if no peak is found: `lr_find`'s loss does not fall, or every cycle diverges.
+    Source: `lr_find` is the range test of Smith 2015.
 
-    >>> lr, div, cut_div, why = learn.suggest_clr(3)
+    >>> lr, div, cut_div, why = learn.suggest_clr(3, budget=1)
     >>> learn.fit_clr(3, lr, div, cut_div)
     """
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
     lr = check_per_group("lr", lr, len(optimizer_for_fit(self, False).hypers), above=0, allow_slice=True)
-    length = int(Cycles.of_epochs(n_epoch, n_cycles, 1, batches_per_epoch(self.dls)).ends[0])
-    if lr is None:
-        if num_distrib() > 1:
-            raise ValueError(
-                "lr should be given in several processes, but given None: suggest_clr would call lr_find, which never "
-                "ends there"
-            )
-        import fastai.callback.schedule  # noqa: F401  (it gives the Learner lr_find; not before: see `is_callback`)
-
-        with sandbox(self) as box, box.copy() as (twin, _):
-            lr = float(twin.lr_find(show_plot=False).valley)
-        why = f"lr: lr_find's loss falls fastest around {lr:.2g}"
+    budget = check_number("budget", budget, least=0)
+    seed = check_number("seed", seed, least=0, integer=True)
+    if instance_attribute(self, "recorder") is None:
+        raise ValueError("suggest_clr reads fastai's Recorder, but this Learner has none")
+    n_iter = batches_per_epoch(self.dls)
+    first_cycle = int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
+    curves, trials = [], []
+    if lr is not None and not budget:
+        why = "The peak is the one you gave."
+    elif num_distrib() > 1:
+        raise ValueError(f"in several processes suggest_clr needs lr and no budget, but given lr={lr!r}, {budget=}")
+    elif budget:
+        lr, why, trials = _by_race(
+            self, lr, int(budget * n_epoch * n_iter), n_epoch * n_iter, first_cycle, n_iter, seed
+        )
     else:
-        why = "lr: as given"
-    div, cut_div = 40 if length >= LONG else 10, 5 if length < SHORT else 10
-    of_cycle = f"with {length} batch{'es' * (length > 1)} in a cycle"
-    why += f"; div: {div} {of_cycle} ({'at least' if length >= LONG else 'fewer than'} {LONG})"
-    why += f"; cut_div: {cut_div} {of_cycle} ({'fewer than' if length < SHORT else 'at least'} {SHORT})"
-    return Suggestion(lr, div, cut_div, why)
+        lr, why, curves = _by_finders(self, seed)
+    why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
+    of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
+    call = f"learn.fit_clr({n_epoch}, {peak_in_words(lr)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
+    table = pd.DataFrame([asdict(o) for o in trials], columns=[o.name for o in fields(Trial)])
+    return Suggestion(lr, DIV, CUT_DIV, why, call, table, curves)
+
+
+def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
+    """The peak that `lr_find` alone suggests, why, and its curves."""
+    curves: list[Curve] = []
+    with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box:
+        try:
+            for k in range(N_FINDERS):
+                bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
+                curves.append(find_curve(box, seed + k))
+            bar.move(N_FINDERS * FINDER_BATCHES)
+        except KeyboardInterrupt:
+            if not curves:
+                raise
+    peak = peak_of(curves)
+    if peak is None:
+        raise ValueError("lr_find's loss does not fall at any rate, so it suggests no peak: give lr=, or budget=1")
+    alone = [o for curve in curves if (o := peak_of([curve]))]
+    between = f", single runs say {min(alone):.2g} to {max(alone):.2g}" if len(alone) > 1 else ""
+    why = f"The loss of lr_find has done nine tenths of its fall at {DIVISOR * peak:.2g}; the peak is a quarter of that"
+    return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}", curves
+
+
+def _by_race(
+    learn: Any, lr: Any, budget: int, n_batches: int, first_cycle: int, n_iter: int, seed: int
+) -> tuple[Any, str, list[Trial]]:
+    """The peak that wins a race of at most `budget` batches, why, and the cycles of the race."""
+    n_find = FINDER_BATCHES if lr is None and budget >= 5 * FINDER_BATCHES else 0
+    length = cycle_length(budget - n_find, n_batches, first_cycle)
+    if length < FEWEST:
+        raise ValueError(
+            f"budget should be at least {3 * FEWEST / n_batches:.2g} here, which is 3 cycles of {FEWEST} batches, but "
+            f"given {budget / n_batches:.2g}"
+        )
+    with ExperimentBar(learn, budget, n_iter) as bar, sandbox(learn) as box:
+        race = Race(box, bar, WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
+        try:
+            if n_find:
+                bar.begin("lr_find", 0)
+                race.center = half_decade(peak_of([find_curve(box, seed)]) or WITHOUT_FINDER)
+            race.run(budget - n_find, n_find)
+            bar.move(budget)
+        except KeyboardInterrupt:
+            if not race.losses:
+                raise
+    best = best_step(race.losses)
+    if not isfinite(np.mean(race.losses[best])):
+        lowest = peak_in_words(race.peak(min(race.losses)))
+        raise ValueError(f"the loss diverged at every peak, the lowest was {lowest}: give a lower lr=")
+    return race.peak(best), race.why(), race.trials

@@ -2,6 +2,6 @@
 
 from .axes import BATCHES
 from .rates import rates, several
-from .results import cell, comparison, curve
+from .results import cell, comparison, curve, finders, race
 
-__all__ = ["BATCHES", "cell", "comparison", "curve", "rates", "several"]
+__all__ = ["BATCHES", "cell", "comparison", "curve", "finders", "race", "rates", "several"]

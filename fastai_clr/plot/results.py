@@ -1,7 +1,7 @@
 """What trainings gave: losses, comparisons, and the picture of a notebook cell."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .axes import BATCHES, as_axes, axes_or_new, distinct_colors, draw_line, label_axes, label_rates, legend_below
 
-__all__ = ["cell", "comparison", "curve"]
+__all__ = ["cell", "comparison", "curve", "finders", "race"]
 
 
 def comparison(curves: Mapping[str, Any], score: str, target: float | None = None, axes: Any = None) -> Any:
@@ -55,6 +55,45 @@ def curve(x: Any, y: Any, xlabel: str, ylabel: str, log: bool = False, ax: Any =
     if xlabel == BATCHES:
         label_axes(ax, xlabel, ylabel)
     return ax
+
+
+def finders(curves: Sequence[Any], chosen: float, ax: Any = None) -> Any:
+    """Draw the loss of each run of `lr_find` against the rate, and mark the rate that was chosen.
+
+    curves: pairs of rates and losses, one per batch.
+    """
+    ax, _ = axes_or_new(ax, False)
+    for rates, losses in curves:
+        draw_line(ax, rates, losses, linewidth=1.2)
+    finite = np.concatenate([np.asarray(losses)[np.isfinite(losses)] for _, losses in curves])
+    low, high = finite.min(), np.percentile([losses[0] for _, losses in curves], 100)
+    ax.set(xscale="log", xlabel="learning rate (log scale)", ylabel="training loss (smoothed)")
+    ax.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))  # not as far as it diverges
+    _mark_chosen(ax, chosen)
+    return ax
+
+
+def race(peaks: Any, losses: Any, chosen: float, ylabel: str, ax: Any = None) -> Any:
+    """Draw the loss after each short cycle against its peak rate, with a line through the means; mark the choice.
+
+    losses: one for each of the peaks, nan for a cycle that diverged.
+    """
+    ax, _ = axes_or_new(ax, False)
+    peaks, losses = np.asarray(peaks, dtype=float), np.asarray(losses, dtype=float)
+    tried = np.unique(peaks)
+    means = np.array([np.mean(losses[peaks == o]) for o in tried])
+    (mean,) = ax.plot(tried[np.isfinite(means)], means[np.isfinite(means)], linewidth=1)
+    ax.plot(peaks, losses, "o", color=mean.get_color())
+    ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
+    for peak in np.unique(peaks[~np.isfinite(losses)]):
+        ax.text(peak, 0.97, "diverged", rotation=90, ha="center", va="top", transform=ax.get_xaxis_transform())
+    _mark_chosen(ax, chosen)
+    return ax
+
+
+def _mark_chosen(ax: Any, chosen: float) -> None:
+    ax.axvline(chosen, color="grey", linestyle="--", linewidth=1)
+    ax.set_title(f"suggested peak {chosen:.3g}", loc="left", fontsize="medium")
 
 
 def cell(draw: Callable[[], Any]) -> str:

@@ -2,5 +2,6 @@
 
 from .comparison import Comparison
 from .run import Run
+from .suggestion import Suggestion, Trial
 
-__all__ = ["Comparison", "Run"]
+__all__ = ["Comparison", "Run", "Suggestion", "Trial"]

@@ -71,7 +71,7 @@ def used(learn):
 
 def what_people_run(learn):
     yield lambda: learn.compare_schedules(1, 1e-2, TWO, seeds=2)
-    yield lambda: learn.suggest_clr(3)
+    yield lambda: learn.suggest_clr(3, budget=1)
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["compare_schedules", "suggest_clr"])

@@ -67,9 +67,9 @@ def test_both_ranks_train_the_same_weights_and_one_of_them_writes_them(ranks, na
     assert 1 <= written["best.pth"] <= 2 and second["written"] == []
 
 
-def test_lr_find_would_not_end_in_several_processes(ranks):
+def test_nothing_is_measured_in_several_processes(ranks):
     for rank in ranks("even"):
-        assert rank["refused"].startswith("lr should be given in several processes, but given None")
+        assert rank["refused"].startswith("in several processes suggest_clr needs lr and no budget, but given lr=None, budget=0")
 
 
 def test_data_parallel_too(learner):

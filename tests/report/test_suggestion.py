@@ -1,0 +1,84 @@
+"""What `learn.suggest_clr` answers: numbers that unpack, sentences, a table and a picture."""
+
+import pickle
+from dataclasses import asdict
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from fastai_clr.report import Suggestion, Trial
+from helpers import run_code
+
+TRIALS = [
+    Trial(0.01, 0, 60, 0.5, 0.6, False),
+    Trial(0.032, 0, 60, 0.4, 0.5, False),
+    Trial(0.1, 0, 7, None, 90.0, True),
+    Trial(0.032, 1, 60, 0.44, 0.5, False),
+]
+CURVES = [([1e-5, 1e-3, 1e-1, 1.0], [2.3, 2.2, 1.5, 40.0]), ([1e-5, 1e-3, 1e-1], [2.4, 2.2, 1.6])]
+
+
+def suggestion(trials=(), finders=(), lr=0.032, why="Because."):
+    table = pd.DataFrame([asdict(o) for o in trials], columns=list(Trial.__dataclass_fields__))
+    return Suggestion(lr, 10, 10, why, "learn.fit_clr(3, 0.032, div=10, cut_div=10)", table, finders)
+
+
+def test_it_unpacks_and_says_what_to_type():
+    lr, div, cut_div, why = suggestion()
+    assert (lr, div, cut_div, why) == (0.032, 10, 10, "Because.")
+    assert str(suggestion()) == repr(suggestion()) == "learn.fit_clr(3, 0.032, div=10, cut_div=10)\nBecause."
+
+
+def test_the_picture_of_a_race_marks_the_choice_and_what_diverged():
+    ax = suggestion(TRIALS).plot()
+    mean, points, chosen = ax.lines
+    assert mean.get_xydata().tolist() == [[0.01, 0.5], [0.032, pytest.approx(0.42)]]
+    assert points.get_xdata().tolist() == [0.01, 0.032, 0.1, 0.032] and chosen.get_xdata()[0] == 0.032
+    assert [(o.get_text(), o.get_position()[0]) for o in ax.texts] == [("diverged", 0.1)]
+    assert (ax.get_xscale(), ax.get_ylabel(), ax.get_title(loc="left")) == (
+        "log",
+        "validation loss",
+        "suggested peak 0.032",
+    )
+
+
+def test_without_a_validation_the_picture_shows_the_training_loss():
+    ax = suggestion([Trial(0.01, 0, 60, None, 0.6, False), Trial(0.032, 0, 60, None, 0.5, False)]).plot()
+    assert ax.get_ylabel() == "training loss (smoothed)" and ax.lines[1].get_ydata().tolist() == [0.6, 0.5]
+
+
+def test_the_peak_of_several_groups_is_drawn_at_the_highest():
+    ax = suggestion([Trial(slice(1e-3, 1e-2), 0, 60, 0.5, 0.6, False)], lr=slice(1e-3, 1e-2)).plot()
+    assert ax.lines[1].get_xdata().tolist() == [1e-2] and ax.lines[2].get_xdata()[0] == 1e-2
+
+
+def test_the_picture_of_lr_find_is_not_drawn_as_far_as_it_diverges():
+    ax = suggestion(finders=CURVES).plot()
+    assert [line.get_xdata().tolist() for line in ax.lines[:2]] == [x for x, _ in CURVES]
+    assert ax.lines[2].get_xdata()[0] == 0.032 and ax.get_ylim()[1] < 3 and ax.get_xscale() == "log"
+    own = plt.subplots()[1]
+    assert suggestion(finders=CURVES).plot(own) is own
+
+
+def test_a_given_peak_has_nothing_to_plot():
+    with pytest.raises(ValueError, match="with lr= and without a budget has nothing to plot: try budget=1"):
+        suggestion().plot()
+
+
+def test_a_cell_shows_what_to_type_why_the_trials_and_the_picture():
+    html = suggestion(TRIALS, why="1 < 2")._repr_html_()
+    assert "<code>learn.fit_clr(3, 0.032, div=10, cut_div=10)</code>" in html and "<p>1 &lt; 2</p>" in html
+    assert html.count("<tr") == 5 and html.count("data:image/png") == 1 and plt.get_fignums() == []
+    finders = suggestion(finders=CURVES)._repr_html_()
+    assert "<table" not in finders and finders.count("data:image/png") == 1
+    assert "<table" not in suggestion()._repr_html_() and "<img" not in suggestion()._repr_html_()
+
+
+def test_it_unpickles_in_a_process_that_has_not_imported_fastai(tmp_path):
+    file = tmp_path / "suggestion.pkl"
+    file.write_bytes(pickle.dumps(suggestion(TRIALS)))
+    printed = run_code(
+        "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))); print('fastai' in sys.modules)", file
+    )
+    assert printed.splitlines() == [*str(suggestion()).splitlines(), "False"]
