@@ -95,7 +95,9 @@ def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
                 raise
     peak = peak_of(curves)
     if peak is None:
-        raise ValueError("lr_find's loss does not fall at any rate, so it suggests no peak: give lr=, or budget=1")
+        raise ValueError(
+            "lr_find's loss does not fall at any rate (is the model trained already?): give lr=, or budget=1"
+        )
     alone = [o for curve in curves if (o := peak_of([curve]))]
     between = f", single runs say {min(alone):.2g} to {max(alone):.2g}" if len(alone) > 1 else ""
     why = f"The loss of lr_find has done nine tenths of its fall at {DIVISOR * peak:.2g}; the peak is a quarter of that"
