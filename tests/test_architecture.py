@@ -15,8 +15,10 @@ WINGS = {
     "lr_scheduler": {"torch"},
     "report": {"numpy", "pandas", "scipy"},
     "record": {"numpy"},
+    "epochs": set(),
     "scores": set(),
     "schedules": {"numpy"},
+    "plot_cycles": {"numpy"},
     "plot": {"numpy"},
 }
 MODULES = {
@@ -67,7 +69,8 @@ def test_a_wing_needs_no_more_than_it_may(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["fastai_clr", *(f"fastai_clr.{o}" for o in ("schedules", "plot", "record", "scores"))]
+    "module",
+    ["fastai_clr", *(f"fastai_clr.{o}" for o in ("schedules", "plot", "plot_cycles", "record", "epochs", "scores"))],
 )
 def test_pure_numbers_load_neither_fastai_nor_torch_nor_matplotlib(module):
     assert modules_loaded_by(f"import {module}") == []
@@ -80,7 +83,7 @@ def test_without_the_fastai_wing_nobodys_learner_is_patched(module):
 
 def test_the_listing_is_the_architecture():
     top = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.name not in ("py.typed", "__pycache__")}
-    assert top == {"__init__", *WINGS} and len(top) == 9
+    assert top == {"__init__", *WINGS} and len(top) == 11
 
 
 def test_a_file_holds_one_idea():

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from math import inf
 from typing import Any
 
-import numpy as np
 from fastai.callback.core import Callback, CancelFitException
 from torch._C import DisableTorchFunctionSubclass
 
@@ -17,7 +16,7 @@ from .running import RunningFit
 from .scope import FitScope, current_scope
 from .selective import SelectiveCallback
 
-__all__ = ["CLRCallback"]
+__all__ = ["CLRCallback", "running_fit"]
 
 
 class CLRCallback(SelectiveCallback):
@@ -174,7 +173,7 @@ class CLRCallback(SelectiveCallback):
         fit.validating = False
         done = self.learn.epoch * fit.n_iter
         if not fit.record.iterations:
-            fit.set_next_cycle(int(np.searchsorted(fit.cycles.ends, done, "right")))
+            fit.skip_to(done)
         left = fit.cycles.n_batches - done
         if self.cycle_len is not None and left < len(self.learn.dl):
             self.learn.dl = FirstBatches(self.learn.dl, left)
@@ -208,14 +207,11 @@ class CLRCallback(SelectiveCallback):
         # An epoch may train fewer batches than it announced (ShortEpochCallback, a process's share of the data with
         # drop_last, CancelEpochException). A cycle that was to end in the missing batches ends with the epoch.
         if self._fit is not None:
-            self._end_cycles(self._fit, (self.learn.epoch + 1) * self._fit.n_iter)
+            self._end_cycles(self._fit, self._fit.batches_in(self.learn.epoch + 1))
 
     def _end_cycles(self, fit: RunningFit, done: int) -> None:
         """End the cycles whose last batch is among the first `done`."""
-        while done >= fit.next_end:
-            number = fit.next_cycle
-            fit.set_next_cycle(number + 1)
-            fit.record.cycle_ends.append(len(fit.record.iterations))
+        for number in fit.end_cycles(done):
             if self.cycle_save_name:
                 self._save(fit, f"{self.cycle_save_name}_cyc_{number}")
 
@@ -227,7 +223,7 @@ class CLRCallback(SelectiveCallback):
         fit.epoch = self.learn.epoch + 1
         if fit.recorder is None or not fit.record.iterations:
             return
-        fit.record.add_epoch(fit.recorder, self.learn.final_record)
+        fit.end_epoch(self.learn.final_record)
         if self.best_save_name and fit.last_epoch_improves():
             self._save(fit, self.best_save_name)
 
@@ -244,3 +240,9 @@ class CLRCallback(SelectiveCallback):
         self._fit.end()
         if current_scope(self.learn) is None:
             self._end()  # else with the scope: a fit in another callback's `after_fit` is still inside this one
+
+
+def running_fit(learn: Any) -> RunningFit | None:
+    """The fit that a schedule of ours drives, the innermost of several; None if there is none."""
+    running = (cb._fit for cb in learn.cbs if isinstance(cb, CLRCallback) and not cb.is_paused)
+    return next((fit for fit in running if fit is not None), None)
