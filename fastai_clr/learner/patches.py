@@ -189,11 +189,11 @@ def lr_find(self: Learner, *args: Any, **kwargs: Any) -> Any:
 class NoFitYet:
     """`learn.sched` before the first fit: an empty record, whose plots say so."""
 
-    def __get__(self, learn: Learner | None, owner: type) -> Record:
+    def __get__(self, learn: Any, owner: type) -> Record:
         return Record()
 
 
-def plot_lr(self: Recorder, show_moms: bool = True, show_text: bool = True, ax: Any = None, **others: Any) -> Any:
+def plot_lr(self: Any, show_moms: bool = True, show_text: bool = True, ax: Any = None, **others: Any) -> Any:
     """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does, with its arguments."""
     return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, **others)
 
