@@ -46,7 +46,7 @@ class StopAtCycleEnd(SelectiveCallback):
     inside an epoch, and if there is no such loss or metric or nothing to validate on. A monitored metric that is not a
     number raises TypeError at the end of the first cycle.
 
-    >>> learn.fit(1e-2, 4, cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd(min_gain=0.002, patience=3))
+    >>> learn.fit(1e-2, 4, cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd(min_gain=0.002))
     """
 
     monitor: str | None
