@@ -1,6 +1,6 @@
 """The star import for notebooks: `from fastai_clr.all import *`. It installs everything on fastai's Learner."""
 
-from .learner.callback import CLRCallback
+from .learner import CLRCallback, StopAtCycleEnd
 from .record import Record
 from .report import Comparison
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
@@ -16,5 +16,6 @@ __all__ = [
     "Cycles",
     "Record",
     "Schedule",
+    "StopAtCycleEnd",
     "plot_schedules",
 ]

@@ -1,12 +1,12 @@
 """Which way a metric is better, and the best of several epochs."""
 
 import re
-from collections.abc import Iterable
-from math import isnan
+from collections.abc import Iterable, Sequence
+from math import inf, isnan, nan
 from numbers import Real
 from typing import Any
 
-__all__ = ["BestEpoch", "best_value", "is_lower_better"]
+__all__ = ["BestEpoch", "best_value", "gains", "is_lower_better", "recent_gain"]
 
 _LOWER = set(
     "loss losses logloss rmseloss error errors err mse rmse nrmse rmsse msle rmsle mae logmae medae mape wmape smape "
@@ -50,6 +50,31 @@ def is_lower_better(name: str, metric: Any = None) -> bool:
 def best_value(values: Iterable[float], lower_is_better: bool) -> float:
     """The best of the values of a metric."""
     return min(values) if lower_is_better else max(values)
+
+
+def gains(values: Iterable[Any], lower_is_better: bool) -> list[float]:
+    """What each value gained over the one before; positive is better. nan for the first, and without two numbers.
+
+    >>> gains([4.0, 3.0, 3.5], lower_is_better=True)
+    [nan, 1.0, -0.5]
+    """
+    numbers = [float(o) if isinstance(o, Real) else nan for o in values]
+    return [a - b if lower_is_better else b - a for a, b in zip([nan, *numbers], numbers)]
+
+
+def recent_gain(values: Sequence[float], lower_is_better: bool, n_recent: int = 1) -> tuple[float, float]:
+    """What the best of the last `n_recent` values gained on the best before them, and that best before.
+
+    Positive is better. A value of nan is never the best: a number gains inf on nothing but nan.
+
+    >>> recent_gain([0.5, 0.75, 0.625], lower_is_better=False)
+    (-0.125, 0.75)
+    """
+    sign = -1 if lower_is_better else 1
+    before, recent = (
+        max((sign * o for o in part if not isnan(o)), default=-inf) for part in (values[:-n_recent], values[-n_recent:])
+    )
+    return recent - before, sign * before
 
 
 class BestEpoch:

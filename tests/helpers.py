@@ -16,7 +16,7 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
-from fastai.learner import Learner
+from fastai.learner import Learner, ValueMetric
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import SGD, Adam, OptimWrapper
 from fastai.tabular.all import CategoryBlock, Normalize, TabularDataLoaders, tabular_learner
@@ -96,6 +96,14 @@ class Probe(Callback):
         self.probed_lrs.append([h["lr"] for h in hypers])
         self.probed_moms.append([h.get("mom") for h in hypers])
         self.probed_wds.append([h.get("wd") for h in hypers])
+
+
+def scripted(learn, values, name="accuracy", lower_is_better=None):
+    """A metric whose value in each epoch of `learn` is given."""
+    metric = ValueMetric(lambda: values[learn.epoch], name)
+    if lower_is_better is not None:
+        metric.lower_is_better = lower_is_better
+    return metric
 
 
 def state_of(learn):

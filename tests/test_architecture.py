@@ -67,7 +67,8 @@ def test_a_wing_needs_no_more_than_it_may(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["fastai_clr", *(f"fastai_clr.{o}" for o in ("schedules", "plot", "record", "scores"))]
+    "module",
+    ["fastai_clr", *(f"fastai_clr.{o}" for o in ("schedules", "plot", "record", "scores"))],
 )
 def test_pure_numbers_load_neither_fastai_nor_torch_nor_matplotlib(module):
     assert modules_loaded_by(f"import {module}") == []

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import get_scorer_names
 
-from fastai_clr.scores import BestEpoch, best_value, is_lower_better
+from fastai_clr.scores import BestEpoch, best_value, gains, is_lower_better, recent_gain
 
 NAN = float("nan")
 # Of scikit-learn's scorers larger is better; an error that is turned round for that is called 'neg_mean_squared_error'.
@@ -117,3 +117,37 @@ def test_the_best_epochs_so_far(lower_is_better, metrics, losses, best_in):
 
 def test_the_epochs_of_another_fit_do_not_count():
     assert BestEpoch().improves(1.0, 0.9) and BestEpoch().improves(2.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    "values, lower_is_better, expected",
+    [
+        ([], False, []),
+        ([0.5], False, [NAN]),
+        ([0.5, 0.75, 0.25], False, [NAN, 0.25, -0.5]),
+        ([0.5, 0.75, 0.25], True, [NAN, -0.25, 0.5]),
+        ([0.5, None, 0.25, 0.5], False, [NAN, NAN, NAN, 0.25]),
+        (["a", NAN, 1, np.float32(3)], False, [NAN, NAN, NAN, 2]),
+    ],
+)
+def test_what_each_value_gained_over_the_one_before(values, lower_is_better, expected):
+    np.testing.assert_array_equal(gains(values, lower_is_better), expected)
+
+
+@pytest.mark.parametrize(
+    "values, lower_is_better, n_recent, gain, before",
+    [
+        ([0.5, 0.75], False, 1, 0.25, 0.5),
+        ([0.5, 0.75], True, 1, -0.25, 0.5),
+        ([0.75, 0.5, 0.25], False, 1, -0.5, 0.75),  # against the best before, not the last
+        ([0.5, 0.75, 0.25], False, 2, 0.25, 0.5),  # the best of the last ones
+        ([0.5, 0.25, 0.75], True, 2, 0.25, 0.5),
+        ([0.5, NAN], False, 1, -np.inf, 0.5),
+        ([NAN, 0.5], False, 1, np.inf, -np.inf),
+        ([NAN, 0.5], True, 1, np.inf, np.inf),
+        ([0.5, NAN, 0.25, NAN], False, 2, -0.25, 0.5),
+        ([NAN, NAN], False, 1, NAN, -np.inf),
+    ],
+)
+def test_what_the_last_values_gained_on_the_best_before_them(values, lower_is_better, n_recent, gain, before):
+    np.testing.assert_array_equal(recent_gain(values, lower_is_better, n_recent), [gain, before])

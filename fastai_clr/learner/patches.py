@@ -12,12 +12,13 @@ from fastcore.foundation import L
 from ..record import Record
 from ..schedules.checks import as_list
 from . import call07, gone07
-from .callback import CLRCallback
 from .checks import instance_attribute, is_callback
 from .compare import compare_schedules
 from .fit_clr import check_names, fit_clr
 from .plan import FitPlan
 from .scope import current_scope, hypers_before_fit, is_in_a_fit, keep_loop, open_scope
+from .selective import SelectiveCallback
+from .stopping import StopAtCycleEnd
 from .suggest import suggest_clr
 
 __all__ = ["PATCHES", "install", "plan_of", "plot_schedule"]
@@ -43,12 +44,12 @@ def _fit_natively(learn: Learner, *args: Any, **kwargs: Any) -> None:
     """Call fastai 2's own `fit`. However it ends, its scope is closed and `learn.sched` tells what it did."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    outer_schedules = [cb for cb in learn.cbs if isinstance(cb, CLRCallback)] if is_in_a_fit(learn) else []
+    outer = [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)] if is_in_a_fit(learn) else []
     given = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
     with open_scope(learn, given) as scope:
-        if outer_schedules:
+        if outer:
             keep_loop(learn, scope)
-        for cb in outer_schedules:
+        for cb in outer:
             scope.enter_context(cb.paused())
         has_ended = False
         try:
@@ -64,7 +65,7 @@ def _fit_natively(learn: Learner, *args: Any, **kwargs: Any) -> None:
 
 
 def _check_schedules(learn: Learner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise what a `CLRCallback` in the fit would raise when it begins: now, while nothing has changed."""
+    """Raise what callbacks of ours in the fit would raise when it begins: now, while nothing has changed."""
     try:
         given = inspect.signature(native_fit).bind(learn, *args, **kwargs).arguments
     except TypeError:
@@ -72,7 +73,7 @@ def _check_schedules(learn: Learner, args: tuple[Any, ...], kwargs: dict[str, An
     cbs = [*learn.cbs, *as_list(given.get("cbs"))]
     if any(is_callback(cb, "schedule", "LRFinder") for cb in cbs) or "n_epoch" not in given:
         return
-    if any(isinstance(cb, CLRCallback) for cb in cbs):
+    if any(isinstance(cb, SelectiveCallback) or cb is StopAtCycleEnd for cb in cbs):
         known = inspect.signature(FitPlan.from_native).parameters
         FitPlan.from_native(learn, **{name: value for name, value in given.items() if name in known})
 
@@ -148,8 +149,8 @@ def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
 def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     # The file should load where fastai_clr is not installed, also one that a callback writes during a fit.
     cbs, opt = self.cbs, self.opt
-    ours = {name: o for name, o in vars(self).items() if isinstance(o, (Record, CLRCallback))}
-    self.cbs = L(cb for cb in cbs if not isinstance(cb, CLRCallback))
+    ours = {name: o for name, o in vars(self).items() if isinstance(o, (Record, SelectiveCallback))}
+    self.cbs = L(cb for cb in cbs if not isinstance(cb, SelectiveCallback))
     for name in ours:
         del self.__dict__[name]
     try:
@@ -188,11 +189,11 @@ def lr_find(self: Learner, *args: Any, **kwargs: Any) -> Any:
 class NoFitYet:
     """`learn.sched` before the first fit: an empty record, whose plots say so."""
 
-    def __get__(self, learn: Learner | None, owner: type) -> Record:
+    def __get__(self, learn: Any, owner: type) -> Record:
         return Record()
 
 
-def plot_lr(self: Recorder, show_moms: bool = True, show_text: bool = True, ax: Any = None, **others: Any) -> Any:
+def plot_lr(self: Any, show_moms: bool = True, show_text: bool = True, ax: Any = None, **others: Any) -> Any:
     """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does, with its arguments."""
     return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, **others)
 

@@ -29,6 +29,8 @@ from .checks import (
 )
 from .hypers import decouples_weight_decay
 from .scope import is_in_a_fit, prepare_scope
+from .selective import SelectiveCallback
+from .stopping import StopAtCycleEnd
 
 __all__ = ["FitPlan"]
 
@@ -123,13 +125,26 @@ class FitPlan:
                 cb.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if the epochs are too few
                 for peak in plan._peaks(opt):
                     check_number("lr", peak, above=0)
+        plan._check_stops()
         return plan
 
     def _all_cbs(self) -> list[Callback]:
-        """The callbacks of the fit, without schedules that are spent, or that pause because their fit is around it."""
-        inside = is_in_a_fit(self.learn)
-        own = [cb for cb in self.learn.cbs if not isinstance(cb, CLRCallback) or not (inside or cb.is_spent)]
-        return [*own, *self.cbs]
+        """The callbacks of the fit, without schedules that are spent and ours of a fit around it, which pause."""
+        own = self.learn.cbs
+        if is_in_a_fit(self.learn):
+            own = [cb for cb in own if not isinstance(cb, SelectiveCallback)]
+        return [*(cb for cb in own if not isinstance(cb, CLRCallback) or not cb.is_spent), *self.cbs]
+
+    def _check_stops(self) -> None:
+        """Raise what a `StopAtCycleEnd` in the fit would raise when it begins."""
+        cbs = self._all_cbs()
+        schedule = cycles = None
+        for cb in cbs:
+            if isinstance(cb, CLRCallback):
+                schedule, cycles = cb.schedule, cb.cycles(batches_per_epoch(self.learn.dls), self.n_epoch)
+        for cb in cbs:
+            if isinstance(cb, StopAtCycleEnd):
+                cb.check(self.learn, self.learn.metrics if self.metrics is None else self.metrics, schedule, cycles)
 
     def _peaks(self, opt: Any) -> list[Any]:
         """The rate of each parameter group after `fit` has set it: fastai knows what a slice or a list means."""
@@ -149,6 +164,7 @@ class FitPlan:
         check_bool("reset_opt", self.reset_opt)
         opt = optimizer_for_fit(self.learn, self.reset_opt)
         callback.check(self.learn, opt, self._all_cbs())
+        self._check_stops()
         self.lr = check_per_group(lr_name, self.lr, len(opt.hypers), above=0, allow_slice=True)
         self.wd = check_per_group(wd_name, self.wd, len(opt.hypers), least=0)
         if "wd" not in opt.hypers[0] and (self.wd is not None or self.learn.wd is not None):

@@ -138,6 +138,7 @@ def half_decade(peak: float) -> float:
 
 
 def two_digits(peak: float) -> float:
+    """The rate as people write it."""
     return float(f"{peak:.2g}")
 
 

@@ -1,15 +1,18 @@
 """All that a fit with a schedule needs while it runs, in one object that is dropped when the fit ends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
+
+import numpy as np
 
 from ..record import Record
 from ..schedules.checks import as_list, check_number
 from ..schedules.cycles import Cycles
 from ..schedules.reader import ScheduleReader
 from ..schedules.schedule import Schedule
-from ..scores import BestEpoch, is_lower_better
+from ..scores import BestEpoch
 from .checks import instance_attribute
 from .hypers import GroupHypers, Loan, read_hyper
 from .scope import current_scope
@@ -23,10 +26,11 @@ class RunningFit:
 
     opt, hypers: the optimizer, and the way to its learning rates and momentum. n_iter: batches per epoch.
     cycles, reader: the schedule over the whole fit. record: what the fit did. recorder: fastai's `Recorder`, if any.
-    momentum_loan: the optimizer's own momentum, if the schedule cycles it. first_metric: of the Learner.
+    momentum_loan: the optimizer's own momentum, if the schedule cycles it.
     epoch: the epoch that runs or comes next.
     best: judges epochs for `best_save_name`. n_validated: epochs that it has seen with a validation.
-    next_cycle: number of the cycle that ends next. next_end: batches done when it ends.
+    next_cycle: number of the cycle that ends next, from 0. next_end: batches done when it ends.
+    n_skipped: batches before the first one that this fit trains.
     validating: whether a `validate` or `get_preds` in the middle of the fit fires the events.
     """
 
@@ -37,12 +41,12 @@ class RunningFit:
     hypers: GroupHypers
     record: Record
     recorder: Any
-    first_metric: Any
     momentum_loan: Loan | None = None
     epoch: int = 0
     best: BestEpoch = field(default_factory=BestEpoch)
     next_cycle: int = 0
     next_end: float = inf
+    n_skipped: int = 0
     validating: bool = False
     n_validated: int = 0
 
@@ -58,7 +62,6 @@ class RunningFit:
             hypers=GroupHypers(learn.opt),
             record=Record(schedule, peaks),
             recorder=instance_attribute(learn, "recorder"),
-            first_metric=learn.metrics[0] if learn.metrics else None,
         )
         if schedule.cycles_momentum:
             scope = current_scope(learn)
@@ -81,10 +84,32 @@ class RunningFit:
         if self.momentum_loan is not None:
             self.momentum_loan.put_back()
 
-    def set_next_cycle(self, number: int) -> None:
-        """Make cycle `number` the one that ends next; past the last none does."""
+    def skip_to(self, done: int) -> None:
+        """Start after the first `done` batches of the schedule."""
+        self.n_skipped = done
+        self._set_next_cycle(int(np.searchsorted(self.cycles.ends, done, "right")))
+
+    def _set_next_cycle(self, number: int) -> None:
         self.next_cycle = number
         self.next_end = int(self.cycles.ends[number]) if number < self.cycles.n_cycles else inf
+
+    def batches_in(self, n_epoch: int) -> int:
+        """Batches in the first `n_epoch` epochs. The epoch in which the last cycle ends is over with it."""
+        return min(n_epoch * self.n_iter, self.cycles.n_batches)
+
+    def end_cycles(self, done: int) -> Sequence[int]:
+        """End the cycles whose last batch is among the first `done`; returns their numbers, from 0."""
+        first, epochs = self.next_cycle, done / self.n_iter
+        while done >= self.next_end:
+            n_recorded = len(self.record.iterations)
+            self._set_next_cycle(self.next_cycle + 1)
+            self.record.end_cycle(self.next_cycle, epochs, n_recorded, self.n_skipped)
+        return range(first, self.next_cycle)
+
+    def end_epoch(self, values: Sequence[Any]) -> None:
+        """Record the epoch before `self.epoch`. values: what fastai's `Recorder` kept of it."""
+        epochs = self.batches_in(self.epoch) / self.n_iter
+        self.record.add_epoch(self.recorder, values, epochs, len(self.record.iterations))
 
     def last_epoch_improves(self) -> bool:
         """Judge the last recorded epoch; True if it is better than all before it. Call it once per epoch."""
@@ -95,5 +120,5 @@ class RunningFit:
             return False
         if not is_validated or not record.rec_metrics:
             return self.best.improves(losses[-1], is_validated=is_validated)
-        lower_is_better = is_lower_better(record.metric_names[0], self.first_metric)
+        lower_is_better = record.lower_is_better[record.metric_names[0]]
         return self.best.improves(losses[-1], as_list(record.rec_metrics[-1])[0], lower_is_better)

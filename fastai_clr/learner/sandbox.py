@@ -23,6 +23,8 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 from .callback import CLRCallback
 from .reach import is_data, is_of_a_library, names_used_by, reachable
 from .scope import is_in_a_fit
+from .selective import SelectiveCallback
+from .stopping import StopAtCycleEnd
 
 __all__ = ["Sandbox", "sandbox"]
 
@@ -56,14 +58,15 @@ class Sandbox:
 
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
     random generators in data sets and transforms, an `OptimWrapper` given as `opt_func`. Shared are the data: tensors,
-    arrays, tables and images. Left out are the optimizer, `learn.sched`, and callbacks that show, save or log.
+    arrays, tables and images. Left out are the optimizer, `learn.sched`, and callbacks of the Learner that show,
+    save or log, or stop a fit at a cycle's end.
     """
 
     def __init__(self, learn: Any, cbs: Sequence[Any], folder: Path):
         self._learn, self.cbs, self._folder = learn, list(cbs), folder
-        self._left_out = [cb for cb in learn.cbs if _shows_or_saves(cb)]
+        self._left_out = [cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, StopAtCycleEnd)]
         if is_in_a_fit(learn):
-            self._left_out += [cb for cb in learn.cbs if isinstance(cb, CLRCallback)]  # of that fit
+            self._left_out += [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)]  # ours, of that fit
         everything = list(reachable(learn, self.cbs))
         _check_functions(learn, self.cbs)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]

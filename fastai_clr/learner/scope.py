@@ -24,6 +24,7 @@ class FitScope(ExitStack):
     """
 
     first_epoch: int
+    plans_callback: Any
     has_begun: bool
     is_scheduled: bool
     loans: list[Loan]

@@ -47,8 +47,8 @@ def as_axes(name: str, given: Any, least: int) -> Any:
 
 def draw_line(ax: Any, x: Any, y: Any, **style: Any) -> Any:
     """Plot a line: thinned if it has many points, a dot if it has one."""
-    marker = "o" if len(y) == 1 else None  # a line of one point cannot be seen
-    return ax.plot(*_thinned(x, y), marker=marker, **style)
+    style.setdefault("marker", "o" if len(y) == 1 else None)  # a line of one point cannot be seen
+    return ax.plot(*_thinned(x, y), **style)
 
 
 def _thinned(x: Any, y: Any) -> tuple[Any, Any]:

@@ -34,7 +34,7 @@ def ranks(tmp_path_factory):
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
     )
     assert done.returncode == 0, done.stderr
     return lambda name: [torch.load(path / f"{name}_{rank}.pt", weights_only=False) for rank in (0, 1)]
@@ -67,9 +67,19 @@ def test_both_ranks_train_the_same_weights_and_one_of_them_writes_them(ranks, na
     assert 1 <= written["best.pth"] <= 2 and second["written"] == []
 
 
+@pytest.mark.parametrize("name, n_cycles", [("rank 0 stops", 3), ("rank 0 goes on", 4), ("both stop", 2)])
+def test_all_ranks_stop_at_the_end_of_the_same_cycle_and_one_of_them_says_so(ranks, name, n_cycles):
+    first, second = ranks(name)
+    assert first["cycle_ends"] == second["cycle_ends"] == [10 * (k + 1) for k in range(n_cycles)]
+    assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"]))
+    assert [len(o["printed"]) for o in (first, second)] == [n_cycles < 4, 0]
+
+
 def test_nothing_is_measured_in_several_processes(ranks):
     for rank in ranks("even"):
-        assert rank["refused"].startswith("in several processes suggest_clr needs lr and no budget, but given lr=None, budget=0")
+        assert rank["refused"].startswith(
+            "in several processes suggest_clr needs lr and no budget, but given lr=None, budget=0"
+        )
 
 
 def test_data_parallel_too(learner):

@@ -1,4 +1,4 @@
-"""A training process killed in the middle of a cycle goes on in another one as if it had never stopped."""
+"""A training process killed in the middle of a cycle, and a finished fit, go on as if they had never stopped."""
 
 import hashlib
 import multiprocessing
@@ -7,6 +7,8 @@ import signal
 import pytest
 import torch
 from training_process import FITS, train
+
+from helpers import OPTIMIZERS
 
 PROCESSES = multiprocessing.get_context("forkserver")  # processes of their own that share one import of fastai
 PROCESSES.set_forkserver_preload(["sklearn.datasets", "matplotlib", "fastai.tabular.all", "fastai_clr.all"])
@@ -47,3 +49,38 @@ def test_killed_and_resumed_is_the_uninterrupted_run(tmp_path, fit, optimizer):
     assert left_after == left
     overwritten = {name for name, before in written.items() if files(tmp_path)[name] != before}
     assert overwritten == ({"model_0.pth", "model_1.pth"} if fit == "native" else set())  # as fastai's fit does
+
+
+# -- a finished fit, extended --------------------------------------------------------------------------------------------
+
+
+def weights(learn):
+    return torch.cat([p.detach().flatten() for p in learn.model.parameters()])
+
+
+@pytest.mark.parametrize("momentums", [(), (0.95, 0.85)], ids=["", "cyclical momentum"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_finished_fit_extended_by_a_cycle_is_a_fit_of_one_cycle_more(learner, optimizer, momentums):
+    fit = dict(use_clr=(10, 10, *momentums), wds=0.3)
+    whole = learner(10, opt_func=OPTIMIZERS[optimizer], shuffle=False)
+    whole.fit(1e-2, 2, cycle_len=3, **fit)
+    learn = learner(10, opt_func=OPTIMIZERS[optimizer], shuffle=False)
+    learn.create_opt()
+    opt, own = learn.opt, [(h["mom"], h["wd"]) for h in learn.opt.hypers]
+    learn.fit(1e-2, 1, cycle_len=3, **fit)
+    assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == own
+    learn.fit(1e-2, 1, cycle_len=3, **fit)  # as many epochs as before
+    assert learn.opt is opt and [(h["mom"], h["wd"]) for h in opt.hypers] == own
+    assert torch.equal(weights(learn), weights(whole))
+    assert list(learn.sched.lrs) == list(whole.sched.lrs)[30:] and learn.sched.cycles.epochs.tolist() == [3]
+
+
+def test_the_state_of_the_optimizer_is_what_carries_over(learner):
+    fit, ends = dict(cycle_len=2, use_clr=(10, 10)), []
+    for reset_opt in (False, True):
+        learn = learner(10, shuffle=False)
+        learn.fit(1e-2, 1, **fit)
+        learn.fit(1e-2, 1, reset_opt=reset_opt, **fit)
+        ends.append(weights(learn))
+        assert {o["step"] for o in learn.opt.state.values()} == {20 if reset_opt else 40}
+    assert not torch.equal(*ends)

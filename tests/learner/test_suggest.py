@@ -62,7 +62,10 @@ def test_a_loss_that_does_not_fall_is_told(learner):
         p.requires_grad_(False)
     learn.model.append(nn.Linear(10, 10))
     learn.loss_func = lambda x, y: (0 * x).sum() + torch.rand(())  # there is nothing to learn
-    with pytest.raises(ValueError, match="lr_find.s loss does not fall at any rate .is the model trained already..: give lr=, or budget=1"):
+    with pytest.raises(
+        ValueError,
+        match="lr_find.s loss does not fall at any rate .is the model trained already..: give lr=, or budget=1",
+    ):
         learn.suggest_clr(3)
 
 

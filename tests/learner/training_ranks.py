@@ -13,10 +13,12 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.load import DataLoader
 from fastai.distributed import DistributedDL
+from fastai.learner import ValueMetric
 from fastai.metrics import accuracy
 from fastai.torch_core import rank_distrib
 
-from fastai_clr.all import CircularLR, CLRCallback
+from fastai_clr.all import CircularLR, CLRCallback, StopAtCycleEnd
+from fastai_clr.learner import stopping
 from helpers import Probe, make_learner
 
 MOMS = (0.95, 0.85)
@@ -27,6 +29,13 @@ FITS = {  # the training items, in batches of 4 for each process; what is done w
     "last batch dropped": (76, True, lambda o, **k: o.fit(1e-2, 2, cycle_len=1, use_clr_beta=(10, 10), **k)),
     "resumed": (85, False, lambda o, **k: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5), start_epoch=1, **k)),
     "native": (85, False, lambda o, cbs, **k: o.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(32, 5, *MOMS), **k), *cbs])),
+}
+
+
+STOPS = {  # the metric of each rank in each epoch: rank 0 decides
+    "rank 0 stops": [[0.5, 0.6, 0.6, 0.7], [0.1, 0.2, 0.3, 0.4]],
+    "rank 0 goes on": [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.6, 0.7]],
+    "both stop": [[0.5, 0.5, 0.6, 0.7]] * 2,
 }
 
 
@@ -74,10 +83,25 @@ def run(path, name):
     )  # fmt: skip
 
 
+def run_to_a_stop(path, name):
+    learn, printed = make_learner(path / name, 20), []
+    learn.metrics = [ValueMetric(lambda: STOPS[name][rank_distrib()][learn.epoch], "accuracy")]
+    learn.logger = lambda row: None
+    stopping.print = printed.append
+    with learn.distrib_ctx(cpu=True):
+        learn.fit(1e-2, 4, cycle_len=1, use_clr=(10, 4), cbs=StopAtCycleEnd())
+    weights = [p.detach() for p in learn.model.parameters()]
+    torch.save(
+        dict(cycle_ends=learn.sched.cycle_ends, printed=printed, weights=weights), path / f"{name}_{rank_distrib()}.pt"
+    )
+
+
 if __name__ == "__main__":
     DistributedDL._broadcast = broadcast
     for name in FITS:
         run(Path(sys.argv[1]), name)
+    for name in STOPS:
+        run_to_a_stop(Path(sys.argv[1]), name)
     torch.distributed.barrier()
     time.sleep(0.5)  # a rank that leaves while the other still talks to it aborts that one
     os._exit(0)  # all is written; on a busy machine gloo's own threads sometimes abort at a regular exit

@@ -188,7 +188,7 @@ def test_it_copies_and_pickles_and_knows_no_learner(trained):
     for twin in (copy.deepcopy(trained.sched), pickle.loads(pickle.dumps(trained.sched))):
         assert twin.__dict__ == trained.sched.__dict__
     kinds = {type(o) for o in trained.sched.__dict__.values()}
-    assert kinds == {CircularLR, list, array}
+    assert kinds == {CircularLR, list, array, dict}
     assert not re.search(b"fastai\\.|torch", pickle.dumps(trained.sched))
 
 

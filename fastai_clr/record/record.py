@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import plot
-from .schedules.checks import check_number
-from .schedules.schedule import Schedule
+from .. import plot
+from ..schedules.checks import check_number
+from ..schedules.schedule import Schedule
+from .epochs import EpochRecord
 
 __all__ = ["Record"]
 
@@ -33,12 +34,12 @@ _GONE = {
 
 
 _FOR_USERS = (
-    "all_lrs cycle_ends iterations losses lrs metric_names momentums plot plot_loss plot_lr rec_metrics schedule "
-    "val_losses"
+    "all_lrs cycle_ends cycles iterations losses lower_is_better lrs metric_names momentums plot plot_loss plot_lr "
+    "plot_metrics rec_metrics schedule score val_losses"
 ).split()
 
 
-class Record:
+class Record(EpochRecord):
     """`learn.sched`: what the last fit did, batch by batch, as the optimizer really held it.
 
     schedule: the schedule that ran; None for a fit of fastai's own.
@@ -49,6 +50,8 @@ class Record:
     iterations: the batches, from 1. cycle_ends: the batches (from 1) at which a cycle ended.
     val_losses: validation loss, one per epoch.
     rec_metrics: metrics, one item per epoch: a number for one metric, a list for several. metric_names: their names.
+    cycles: a table of what each finished cycle reached and gained.
+    lower_is_better: for each loss and metric by its name, whether smaller is better.
 
     It is plain data without a reference to the Learner. Source: 0.7.0's `learn.sched`.
     """
@@ -56,19 +59,13 @@ class Record:
     # 24 bytes per batch: a factor, a momentum and a loss. The rates of all groups are factor x peaks. Batches in which
     # the optimizer held other rates are rows in `_held`, the number of the batch and then the rates.
 
-    schedule: Schedule | None
     momentums: "array[float]"
     losses: "array[float]"
-    cycle_ends: list[int]
-    val_losses: list[float]
-    rec_metrics: list[Any]
-    metric_names: list[str]
 
     def __init__(self, schedule: Schedule | None = None, peaks: Sequence[float] = (1.0,)):
-        self.schedule = schedule
+        super().__init__(schedule)
         self._peaks, self._factors, self._held = list(peaks), array("d"), array("d")
         self.momentums, self.losses = array("d"), array("d")
-        self.cycle_ends, self.val_losses, self.rec_metrics, self.metric_names = [], [], [], []
 
     @classmethod
     def of_recorder(cls, recorder: Any, momentums: Sequence[float] = ()) -> "Record":
@@ -80,8 +77,8 @@ class Record:
         record._factors = array("d", map(float, kept.get("lrs", ())))
         record.losses = array("d", map(float, kept.get("losses", ())))
         record.momentums = array("d", map(float, momentums))
-        for values in kept.get("values", ()):
-            record.add_epoch(recorder, values)
+        for epoch, values in enumerate(kept.get("values", ()), 1):
+            record.add_epoch(recorder, values, epoch, 0)
         return record
 
     @classmethod
@@ -115,22 +112,6 @@ class Record:
             self.momentums.append(momentum)
         if loss is not None:
             self.losses.append(loss)
-
-    def add_epoch(self, recorder: Any, values: Sequence[Any]) -> None:
-        """Append an epoch: the `values` that fastai's `Recorder` kept of it."""
-        names = list(recorder.metric_names)[1:]  # the first is 'epoch'
-        if recorder.add_time:
-            names.pop()
-        if "valid_loss" not in names or len(values) != len(names):
-            return  # this epoch was not validated
-        at = names.index("valid_loss")
-        loss, *metrics = list(values)[at:]
-        if loss is None:
-            return  # there was nothing to validate on
-        self.val_losses.append(loss)
-        self.metric_names = names[at + 1 :]
-        if metrics:
-            self.rec_metrics.append(metrics if len(metrics) > 1 else metrics[0])
 
     def trim(self) -> None:
         """Release the arrays' spare capacity."""

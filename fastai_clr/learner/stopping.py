@@ -1,0 +1,172 @@
+"""A fit that stops at the end of a cycle when another cycle would not be worth it."""
+
+from collections.abc import Iterable
+from math import inf, isfinite
+from numbers import Real
+from typing import Any
+
+import fastai.imports
+import fastcore.imports
+import numpy as np
+import torch
+from fastai.callback.core import CancelFitException
+from torch.nn.parallel import DistributedDataParallel
+
+from ..schedules.checks import check_number
+from ..schedules.cycles import Cycles
+from ..schedules.schedule import Schedule
+from ..schedules.shapes import Constant
+from ..scores import recent_gain
+from .callback import running_fit
+from .checks import instance_attribute
+from .selective import SelectiveCallback
+
+__all__ = ["StopAtCycleEnd"]
+
+_SILENT = (fastai.imports.noop, fastcore.imports.noop)  # `no_logging` sets the one, the copies of `sandbox` the other
+
+
+class StopAtCycleEnd(SelectiveCallback):
+    """End the fit at the end of a cycle if the last cycles gained too little. The weights are those of that end.
+
+    monitor: a loss or metric, as fastai's table names it: 'valid_loss', 'accuracy', ... None is the first metric of the
+    validation; without metrics, or where it is not a number, the validation loss. Its name says which way is better, or
+    its attribute `lower_is_better`.
+    min_gain: least gain that counts, in units of `monitor`; with 0 any gain counts.
+    patience: cycles. The fit ends if none of the last `patience` cycles gained `min_gain` on the best before them.
+
+    It goes beside every schedule of ours: in 0.7-style fits, in `fit_clr`, and beside a `CLRCallback`. A fit that it
+    ends ends as by `CancelFitException`, after `cycle_save_name` and `best_save_name` have saved the cycle. A printed
+    line says why; `learn.no_logging()` silences it. In several processes rank 0 decides for all. A resumed fit compares
+    the cycles that it trains itself. A cycle does not count if its last epoch was not validated, or if another callback
+    cut the training of that epoch short.
+
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range. When a fit begins, before anything
+    is trained, it raises ValueError if the fit has no cycles of ours, as few as `patience` or fewer, or some that end
+    inside an epoch, and if there is no such loss or metric or nothing to validate on. A monitored metric that is not a
+    number raises TypeError at the end of the first cycle.
+
+    >>> learn.fit(1e-2, 4, cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd(min_gain=0.002))
+    """
+
+    monitor: str | None
+    min_gain: float
+    patience: int
+    order = 100  # after all that records, logs and saves the epoch: they would not be called
+
+    def __init__(self, monitor: str | None = None, min_gain: float = 0.0, patience: int = 1):
+        if monitor is not None and not isinstance(monitor, str):
+            raise TypeError(f"monitor should be the name of a loss or metric such as 'accuracy', but given {monitor!r}")
+        self.monitor = monitor
+        self.min_gain = check_number("min_gain", min_gain, least=0)
+        self.patience = check_number("patience", patience, least=1, integer=True)
+
+    def check(self, learn: Any, metrics: Iterable[Any], schedule: Schedule | None, cycles: Cycles | None) -> None:
+        """Raise ValueError if this callback cannot do its work in a fit.
+
+        metrics: of the fit, as fastai keeps them. schedule, cycles: None if the fit has none of ours.
+        """
+        if schedule is None or cycles is None or isinstance(schedule, Constant):
+            raise ValueError(
+                "StopAtCycleEnd needs cycles to stop at the end of, but this fit has none: try learn.fit(lr, 4, "
+                "cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd()), or take it out with "
+                "learn.remove_cb(StopAtCycleEnd)"
+            )
+        if cycles.n_cycles == 1:
+            raise ValueError(
+                "StopAtCycleEnd needs several cycles, but this fit has 1 and ends with it anyway: try learn.fit(lr, 4, "
+                "cycle_len=1, cycle_mult=2, use_clr=(10, 10)) or learn.fit_clr(n_epoch, lr, n_cycles=4)"
+            )
+        if cycles.n_cycles <= self.patience:
+            raise ValueError(
+                f"patience should be less than the {cycles.n_cycles} cycles of this fit, but given {self.patience}: it "
+                "would never stop"
+            )
+        inside = np.flatnonzero(cycles.ends[:-1] % cycles.n_iter)  # with the last one the fit ends, and validates
+        if len(inside):
+            number = int(inside[0]) + 1
+            raise ValueError(
+                "StopAtCycleEnd needs cycles of whole epochs, since fastai validates after an epoch, but cycle "
+                f"{number} of this fit ends after {cycles.ends[inside[0]] / cycles.n_iter:.3g} epochs: try cycle_len=1 "
+                "with cycle_mult=2 or 1, or in fit_clr an n_epoch that n_cycles divides"
+            )
+        self._check_monitor(learn, metrics)
+
+    def _check_monitor(self, learn: Any, metrics: Iterable[Any]) -> None:
+        recorder = instance_attribute(learn, "recorder")
+        if recorder is None:
+            raise ValueError(
+                "StopAtCycleEnd reads fastai's Recorder, but this Learner has none: try learn.add_cb(Recorder())"
+            )
+        trained, validated = _columns(recorder, [getattr(o, "name", None) for o in metrics])
+        if self.monitor is not None and self.monitor not in (*trained, *validated):
+            raise ValueError(f"monitor should be one of {[*trained, *validated]}, but given {self.monitor!r}")
+        if self.monitor not in trained and not (validated and _can_validate(learn.dls)):
+            raise ValueError(
+                "StopAtCycleEnd needs validation data, but this Learner has none or its Recorder leaves them out: give "
+                f"it some, or one of monitor={trained}"
+            )
+
+    def before_fit(self) -> None:
+        super().before_fit()
+        fit = running_fit(self.learn)
+        if fit is not None and not fit.validating:  # anew: a `before_fit` may shrink loaders
+            self.check(self.learn, self.learn.metrics, fit.record.schedule, fit.cycles)
+
+    def after_epoch(self) -> None:
+        fit = running_fit(self.learn)
+        if fit is None or fit.validating or fit.next_end == inf:  # after the last cycle the fit ends by itself
+            return
+        record = fit.record
+        if record.cycle_ends[-1:] != [len(record.iterations)]:
+            return  # no cycle ended with this epoch
+        name = record.score if self.monitor is None else self.monitor
+        why = self._why_stop(name, record.values_at_cycle_ends(name), record.lower_is_better.get(name, True))
+        if _as_rank_0(self.learn, bool(why)):
+            if why and self.learn.logger not in _SILENT:
+                epochs = fit.batches_in(fit.epoch) / fit.n_iter
+                print(f"Stopped at the end of cycle {fit.next_cycle}, after {epochs:g} epochs: {why}.")
+            raise CancelFitException
+
+    def _why_stop(self, name: str, values: list[Any], lower_is_better: bool) -> str:
+        """Why the fit should stop now; empty if it should not. values: one per cycle, None if it has none."""
+        known = [o for o in values if o is not None]
+        if not all(isinstance(o, Real) for o in known):
+            raise TypeError(f"monitor should be a metric that is a number, but {name} was {known[-1]!r}")
+        if values[-1] is None or len(known) <= self.patience:
+            return ""
+        gain, before = recent_gain(known, lower_is_better, self.patience)
+        rounding = 2**-23 * abs(before)  # of float32, which metrics usually are: from 0.80 to 0.81 should be 0.01
+        if gain > 0 and gain >= self.min_gain - rounding:
+            return ""
+        lately = "in the last cycle" if self.patience == 1 else f"in the last {self.patience} cycles"
+        if not isfinite(gain):
+            return f"{name} was not a finite number {lately}"
+        least = f", less than min_gain={self.min_gain:g}" if self.min_gain else ""
+        return f"{name} gained {gain:.3g} on {before:.6g} {lately}{least}"
+
+
+def _columns(recorder: Any, metrics: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The columns of fastai's table that come from training and from validation."""
+    if recorder.train_metrics and recorder.valid_metrics:
+        return [f"train_{o}" for o in ["loss", *metrics]], [f"valid_{o}" for o in ["loss", *metrics]]
+    if recorder.valid_metrics:
+        return ["train_loss"], ["valid_loss", *metrics]
+    return ["train_loss", *(metrics if recorder.train_metrics else [])], []
+
+
+def _can_validate(dls: Any) -> bool:
+    """Whether there is a validation set with something in it."""
+    try:
+        return len(dls.loaders) > 1 and len(dls.loaders[1]) > 0
+    except TypeError:
+        return True  # it has no length
+
+
+def _as_rank_0(learn: Any, decision: bool) -> bool:
+    """The decision of rank 0, where several processes train one model: their metrics may differ in the last digit."""
+    if not isinstance(learn.model, DistributedDataParallel):
+        return decision
+    decided = torch.tensor(float(decision), device=next(learn.model.parameters()).device)
+    torch.distributed.broadcast(decided, 0)
+    return bool(decided)

@@ -1,0 +1,159 @@
+"""What a fit reached in each epoch, and at the end of each cycle."""
+
+from collections.abc import Sequence
+from math import nan
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from .. import plot
+from ..schedules.schedule import Schedule
+from ..schedules.shapes import Constant
+from ..scores import gains, is_lower_better
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["EpochRecord"]
+
+
+class EpochRecord:
+    """What a fit reached in each epoch, and at the end of each cycle: the part of `learn.sched` that counts epochs.
+
+    val_losses, rec_metrics, metric_names, cycle_ends: see `Record`.
+    lower_is_better: for each loss and metric by its name, whether smaller is better.
+    """
+
+    schedule: Schedule | None
+    cycle_ends: list[int]
+    val_losses: list[float]
+    rec_metrics: list[Any]
+    metric_names: list[str]
+    lower_is_better: dict[str, bool]
+
+    def __init__(self, schedule: Schedule | None = None):
+        self.schedule = schedule
+        self.cycle_ends, self.val_losses, self.rec_metrics, self.metric_names = [], [], [], []
+        self.lower_is_better = {}
+        self._columns: list[str] = []  # fastai's losses and metrics
+        self._epochs: list[tuple[float, int, list[Any]]] = []  # epochs so far, batches recorded, a value per column
+        self._finished: list[tuple[int, float, int]] = []  # the number of a cycle, from 1; epochs and batches so far
+
+    def add_epoch(self, recorder: Any, values: Sequence[Any], epochs: float, n_batches: int) -> None:
+        """Append an epoch.
+
+        values: what fastai's `Recorder` kept of it. epochs: so far. n_batches: recorded so far.
+        """
+        names = list(recorder.metric_names)[1:]  # the first is 'epoch'
+        if recorder.add_time:
+            names.pop()
+        if not (recorder.train_metrics or recorder.valid_metrics):
+            names = names[:1]  # the Recorder names metrics that it does not keep
+        if len(values) != len(names):
+            return  # a part of this epoch was cancelled
+        if not self._columns:
+            self._columns, self.lower_is_better = names, _directions(names, recorder.metrics)
+        self._epochs.append((epochs, n_batches, list(values)))
+        if "valid_loss" not in names:
+            return
+        at = names.index("valid_loss")
+        loss, *metrics = list(values)[at:]
+        if loss is None:
+            return  # there was nothing to validate on
+        self.val_losses.append(loss)
+        self.metric_names = names[at + 1 :]
+        if metrics:
+            self.rec_metrics.append(metrics if len(metrics) > 1 else metrics[0])
+
+    def end_cycle(self, number: int, epochs: float, n_batches: int, n_skipped: int = 0) -> None:
+        """Append a finished cycle.
+
+        number: from 1. epochs: so far. n_batches: recorded so far. n_skipped: batches before them, of another fit.
+        """
+        self.cycle_ends.append(n_batches)
+        self._finished.append((number, epochs, n_skipped + n_batches))
+
+    @property
+    def score(self) -> str:
+        """The loss or metric that decides: the first metric of the validation if it is a number, else 'valid_loss'."""
+        first = self.metric_names[:1]
+        return first[0] if first and any(isinstance(o, Real) for _, o in self._by_epoch(first[0])) else "valid_loss"
+
+    def values_at_cycle_ends(self, name: str) -> list[Any]:
+        """The loss or metric `name` at the end of each finished cycle; None for a cycle that ended inside an epoch."""
+        at = self._index(name)
+        values = {n_batches: row[at] for _, n_batches, row in self._epochs} if at is not None else {}
+        return [values.get(end) for end in self.cycle_ends]
+
+    @property
+    def cycles(self) -> "DataFrame":
+        """What each finished cycle reached: a pandas table with a row per cycle, by its number from 1.
+
+        epochs, batches: trained when the cycle ended, with those that `start_epoch` left out; epochs may be a fraction.
+        valid_loss, and a column per metric of the validation: their values at the cycle's end.
+        gain: of the first metric over the cycle before, without metrics of the validation loss; positive is better.
+        Which way that is, the metric's name says, or its attribute `lower_is_better`.
+
+        A cycle that ends inside an epoch has no value of its own, since fastai validates after an epoch: its values are
+        nan, and so is the gain of the cycle after it. The first cycle has no gain, nor the first of a resumed fit. The
+        table is empty where there are no cycles: after fits of fastai's own, and at a constant rate.
+
+        >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
+        >>> learn.sched.cycles.epochs.tolist()
+        [1.0, 3.0, 7.0]
+        """
+        import pandas as pd
+
+        finished = self._finished_cycles()
+        names = ["valid_loss", *self.metric_names]
+        columns = [[nan if o is None else o for o in self.values_at_cycle_ends(name)] for name in names]
+        rows = zip([o for _, o, _ in finished], [o for *_, o in finished], *columns, self._gains())
+        numbers = pd.Index([o for o, *_ in finished], name="cycle", dtype=int)
+        table = pd.DataFrame(list(rows), numbers, ["epochs", "batches", *names, "gain"])
+        return table if finished else table.astype(float)
+
+    def plot_metrics(self, ax: Any = None) -> Any:
+        """Draw the first metric, without metrics the validation loss, of each epoch; returns the axes.
+
+        The end of each cycle is dotted. Above it are the cycle's number and its gain over the cycle before, in the
+        metric's own units, positive is better; the table `learn.sched.cycles` has the same figures.
+
+        ax: axes to draw on; None makes a figure. Raises ValueError if no epoch was validated.
+
+        >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
+        >>> ax = learn.sched.plot_metrics()
+        """
+        score = self.score
+        points = self._by_epoch(score)
+        if not points:
+            raise ValueError(
+                "learn.sched has no metrics to plot, no epoch was validated: train first, and on a Learner with "
+                "validation data"
+            )
+        cycles = [(number, epochs, gain) for (number, epochs, _), gain in zip(self._finished_cycles(), self._gains())]
+        label = f"{score} (lower is better)" if self.lower_is_better[score] else score
+        return plot.metrics([o for o, _ in points], [o for _, o in points], label, cycles, ax)
+
+    def _index(self, name: str) -> int | None:
+        return self._columns.index(name) if name in self._columns else None
+
+    def _by_epoch(self, name: str) -> list[tuple[float, Any]]:
+        """Epochs so far and the value of `name`, for each epoch that has one."""
+        at = self._index(name)
+        return [] if at is None else [(epochs, row[at]) for epochs, _, row in self._epochs if row[at] is not None]
+
+    def _finished_cycles(self) -> list[tuple[int, float, int]]:
+        return [] if isinstance(self.schedule, Constant) else self._finished
+
+    def _gains(self) -> list[float]:
+        """The gain of each finished cycle over the one before."""
+        score = self.score
+        return gains(self.values_at_cycle_ends(score), self.lower_is_better.get(score, True))
+
+
+def _directions(columns: list[str], metrics: Any) -> dict[str, bool]:
+    """For each column of the Recorder, whether smaller is better."""
+    known = {}
+    for metric in reversed(list(metrics)):  # of two with the same name the first one counts
+        name = getattr(metric, "name", None)  # a function that is an object may have none
+        known |= {f"{prefix}{name}": metric for prefix in ("", "train_", "valid_")}
+    return {name: is_lower_better(str(name), known.get(str(name))) for name in columns}
