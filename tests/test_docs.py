@@ -2,10 +2,12 @@
 
 import doctest
 import importlib
+import os
 import re
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -44,16 +46,28 @@ def test_there_are_examples():
     assert len(EXAMPLES) >= 6
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
-def test_code_of_the_readme(code, learn):
-    exec(code, names(learn))
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory):
+    """The names that the README's blocks leave when they are pasted one after the other, as typed, into one session."""
+    folder, names = os.getcwd(), {"__name__": "__main__"}
+    os.chdir(tmp_path_factory.mktemp("readme"))
+    try:
+        for kind, code in re.findall(r"```(python|pycon)\n(.*?)```", README, re.S):
+            if kind == "python":
+                exec(compile(code, "README.md", "exec"), names)
+                continue
+            examples = doctest.DocTestParser().get_examples(code)
+            test = doctest.DocTest(examples, names, "README.md", "README.md", 0, README)
+            assert doctest.DocTestRunner().run(test, clear_globs=False).failed == 0
+    finally:
+        os.chdir(folder)
+        plt.close("all")
+    return names
 
 
-def test_examples_of_the_readme_give_what_it_shows(learn):
-    examples = doctest.DocTestParser().get_examples("".join(re.findall(r"```pycon\n(.*?)```", README, re.S)))
-    assert len(examples) > 5
-    test = doctest.DocTest(examples, names(learn), "README.md", "README.md", 0, README)
-    assert doctest.DocTestRunner().run(test).failed == 0
+def test_the_code_of_the_readme_runs_in_order_as_it_is_typed(pasted):
+    assert len(re.findall("```(?:python|pycon)\n", README)) > 8
+    assert len(pasted["comparison"].runs) == 4 * 4 and pasted["learn"].sched.val_losses  # the parts of four processes
 
 
 @pytest.mark.parametrize(
@@ -74,7 +88,7 @@ def test_lines_of_the_readmes_table(line, tmp_path):
 
 
 def test_the_error_of_the_readme(learn):
-    call, message = re.search(r"```text\n(learn\.fit.*?)\n(.*?)```", README, re.S).groups()
+    call, message = re.search(r"```text\n(learn\.fit[^\n]*)\n(TypeError.*?)```", README, re.S).groups()
     with pytest.raises(TypeError) as error:
         eval(call, names(learn))
     assert " ".join(message.split()) == f"TypeError: {error.value}"

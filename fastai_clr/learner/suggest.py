@@ -28,8 +28,11 @@ WITHOUT_FINDER = 0.01  # where a race starts that has no batches to spare for lr
 FEWEST = 10  # batches in a cycle of a race
 
 # figures of tests/benchmarks/advice.py
-OF_THE_GUESS = "..."
-OF_THE_PAIR = "..."
+OF_THE_GUESS = "On ten small tasks such a guess ended 0.6 points below the best peak, at worst 1.5; budget=1 measures."
+OF_THE_PAIR = (
+    "(10, 3), (10, 5), (32, 5) and (32, 10) differ from it by at most half the noise of a seed, on average over "
+    "20 tasks."
+)
 
 
 def suggest_clr(

@@ -76,6 +76,7 @@ def label_axes(ax: Any, xlabel: str, ylabel: str) -> None:
 
 
 def label_rates(ax: Any, log: bool = False) -> None:
+    """Name the axes of rates against batches. log: a logarithmic axis for the rates."""
     label_axes(ax, BATCHES, "learning rate")
     if log:
         ax.set(yscale="log", ylabel="learning rate (log scale)")
@@ -104,6 +105,7 @@ def legend_below(ax: Any) -> None:
 
 
 def mark_cycles(panels: list[Any], cycle_ends: Any) -> None:
+    """Dot the ends of the cycles, unless there are too many."""
     if len(cycle_ends) <= MANY_CYCLES:
         for panel in panels:
             for end in cycle_ends:

@@ -100,10 +100,13 @@ def _notes(comparison: Any, rows: list[Verdict]) -> list[str]:
     if any(row.n_seeds == 1 and isfinite(row.difference) for row in rows):
         notes.append("One seed does not tell a difference from noise: try seeds=5.")
     rates = [highest_rate(run.lr) for run in comparison.grid_runs]
-    for name, lr in comparison.peaks.items() if rates and min(rates) < max(rates) else ():
-        for edge, beyond in ((min, "lower"), (max, "higher")):
-            if highest_rate(lr) == edge(rates):
-                notes.append(
-                    f"{name} chose the {beyond.removesuffix('er')}est peak of lr_grid: try {beyond} ones, too."
-                )
+    if rates and min(rates) < max(rates):
+        for edge, which, beyond in ((min, "lowest", "lower"), (max, "highest", "higher")):
+            at_edge = [name for name, lr in comparison.peaks.items() if highest_rate(lr) == edge(rates)]
+            if at_edge:
+                notes.append(f"{_listed(at_edge)} chose the {which} peak of lr_grid: try {beyond} ones, too.")
     return notes
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

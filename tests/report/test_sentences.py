@@ -129,6 +129,7 @@ def with_grid(peaks, grid=(0.01, 0.03, 0.1)):
     "peaks, notes",
     [
         (dict(a=0.03, b=0.03), []),
+        (dict(a=0.1, b=0.1), ["a and b chose the highest peak of lr_grid: try higher ones, too."]),
         (dict(a=0.01, b=0.03), ["a chose the lowest peak of lr_grid: try lower ones, too."]),
         (dict(a=0.03, b=0.1), ["b chose the highest peak of lr_grid: try higher ones, too."]),
     ],
