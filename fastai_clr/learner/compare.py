@@ -122,9 +122,13 @@ def compare_schedules(
         "wd": repr(wd),
         "init": init is not None,
         "number of batches per epoch": batches_per_epoch(self.dls),
-        "number of weights": sum(p.numel() for p in self.model.parameters() if not is_lazy(p)),
+        "number of weights": _n_weights(self.model),
     }
     return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+
+
+def _n_weights(model: Any) -> int:
+    return sum(p.numel() for p in model.parameters() if not is_lazy(p))
 
 
 def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:

@@ -22,7 +22,7 @@ def _best(runs: list[Run], score: str) -> Any:
     by_peak = {repr(run.lr): run.lr for run in runs}
 
     def loss(peak: str) -> float:
-        mean = np.mean([run.final(score) for run in runs if repr(run.lr) == peak])
+        mean = float(np.mean([run.final(score) for run in runs if repr(run.lr) == peak]))
         return inf if isnan(mean) else mean if runs[0].lower_is_better[score] else -mean
 
     return by_peak[min(by_peak, key=lambda peak: (loss(peak), highest_rate(by_peak[peak])))]

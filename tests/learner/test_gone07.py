@@ -9,8 +9,8 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 from torch import nn
 
-from fastai_clr import record
 from fastai_clr.learner import gone07
+from fastai_clr.record import record
 from helpers import make_learner, state_of
 
 STAR_IMPORTS = {}
