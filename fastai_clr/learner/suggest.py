@@ -40,7 +40,8 @@ def suggest_clr(
 ) -> Suggestion:
     """Suggest a peak rate, `div` and `cut_div` to begin with, and say why.
 
-    n_epoch: epochs in all. n_cycles: cycles that share them.
+    n_epoch: epochs in all; if you do not know how many, let the cycles grow and end with `StopAtCycleEnd`.
+    n_cycles: cycles that share them.
     lr: the peak rate if you know it, as `fit` takes it. With a budget the race starts there, and the rates of several
     parameter groups keep their ratio.
     budget: how much to train for it, in fits of `n_epoch`. 0 runs fastai's `lr_find` three times, about 300 batches.
