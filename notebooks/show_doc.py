@@ -1,0 +1,102 @@
+"""What reference.ipynb shows beside its examples: signatures and docstrings as the code has them, and error messages."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import fill
+from typing import Any
+
+from IPython.display import Markdown
+
+__all__ = ["shows_error", "show_doc"]
+
+
+def show_doc(name: str, o: Any) -> Markdown:
+    """The signature and docstring of `o` as markdown, without the examples, which the notebook runs.
+
+    name: what users call it. A class under a lower-case name is the type of an attribute, say `learn.sched`.
+    """
+    words = _as_markdown(inspect.getdoc(o) or "", _arguments(o))
+    return Markdown(f"```python\n{_signature(name, o)}\n```\n\n{words}")
+
+
+@contextmanager
+def shows_error() -> Iterator[None]:
+    """Print the type and the sentence of the error that the code inside raises; it has to raise one."""
+    try:
+        yield
+    except Exception as e:
+        print(fill(f"{type(e).__name__}: {e}", 100))
+    else:
+        raise AssertionError("this should raise an error")
+
+
+def _signature(name: str, o: Any) -> str:
+    if getter := getattr(o, "fget", None) or getattr(o, "func", None):  # a property, or a cached one
+        return f"{name}: {_annotation(inspect.signature(getter).return_annotation)}"
+    if inspect.isclass(o) and name.rpartition(".")[2].islower():
+        return f"{name}: {o.__name__}"
+    signature = inspect.signature(o)
+    explained = inspect.getdoc(o) or ""  # a `**gone` that it does not explain takes slips, to say what to type
+    parameters = [
+        p for p in signature.parameters.values() if p.name != "self" and (p.kind is not p.VAR_KEYWORD or p.name in explained)
+    ]
+    result = "" if inspect.isclass(o) else _annotation(signature.return_annotation)
+    end = f" -> {result}" if result not in ("", "Any", "None") else ""
+    words = [_parameter(p) for p in parameters]
+    for i, p in enumerate(parameters):
+        if p.kind is p.KEYWORD_ONLY and not any(o.kind in (o.KEYWORD_ONLY, o.VAR_POSITIONAL) for o in parameters[:i]):
+            words.insert(i, "*")
+    line = f"{name}({', '.join(words)}){end}"
+    return line if len(line) <= 90 else f"{name}(\n" + "".join(f"    {o},\n" for o in words) + f"){end}"
+
+
+def _parameter(p: inspect.Parameter) -> str:
+    kind = _annotation(p.annotation)
+    name = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "") + p.name
+    name += f": {kind}" if kind not in ("", "Any") else ""
+    if p.default is p.empty:
+        return name
+    return f"{name} = {p.default!r}" if ":" in name else f"{name}={p.default!r}"
+
+
+def _annotation(kind: Any) -> str:
+    """A type without the modules that it comes from; empty if there is none."""
+    if kind is inspect.Parameter.empty:
+        return ""
+    return re.sub(r"\b\w+\.(?=\w)", "", kind if isinstance(kind, str) else inspect.formatannotation(kind))
+
+
+def _arguments(o: Any) -> set[str]:
+    """The names that the docstring of `o` may explain: its arguments, and what a class has."""
+    names = set(inspect.signature(o).parameters) if callable(o) else set()
+    if inspect.isclass(o):
+        names |= set(dir(o)).union(*(vars(base).get("__annotations__", ()) for base in o.__mro__))
+    return names
+
+
+def _as_markdown(doc: str, arguments: set[str]) -> str:
+    """A docstring as markdown: a bullet for each argument that it explains."""
+    blocks = []
+    for paragraph in re.split(r"\n\n|\n(?=Source: )", doc):
+        if not paragraph.startswith(">>>"):
+            blocks += _explained(" ".join(paragraph.split()), arguments)
+    return "\n".join(blocks)
+
+
+def _explained(text: str, arguments: set[str]) -> list[str]:
+    """The parts of a paragraph: 'lr: the peak. div, cut_div: two numbers.' are two bullets."""
+    starts = [
+        o for o in re.finditer(r"(?:^|(?<=[.):] ))(\*{0,2}\w+(?:, \*{0,2}\w+)*): ", text)
+        if all(name.strip(" *") in arguments for name in o[1].split(","))
+    ]  # fmt: skip
+    if not starts:
+        return [text + "\n"]
+    ends = [o.start() for o in starts[1:]] + [len(text)]
+    bullets = [
+        f"- {', '.join(f'`{name.strip()}`' for name in o[1].split(','))}: {text[o.end() : end].strip()}"
+        for o, end in zip(starts, ends)
+    ]
+    before = text[: starts[0].start()].strip()
+    return [*([before + "\n"] if before else []), *bullets[:-1], bullets[-1] + "\n"]
