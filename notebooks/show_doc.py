@@ -1,15 +1,17 @@
-"""What reference.ipynb shows beside its examples: signatures and docstrings as the code has them, and error messages."""
+"""What reference.ipynb shows beside its examples: signatures and docstrings as the code has them, and errors."""
 
 import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from textwrap import fill
+from textwrap import fill, indent
 from typing import Any
 
 from IPython.display import Markdown
 
 __all__ = ["shows_error", "show_doc"]
+
+WIDTH = 90  # characters
 
 
 def show_doc(name: str, o: Any) -> Markdown:
@@ -27,7 +29,7 @@ def shows_error() -> Iterator[None]:
     try:
         yield
     except Exception as e:
-        print(fill(f"{type(e).__name__}: {e}", 100))
+        print(fill(f"{type(e).__name__}: {e}", WIDTH))
     else:
         raise AssertionError("this should raise an error")
 
@@ -40,7 +42,9 @@ def _signature(name: str, o: Any) -> str:
     signature = inspect.signature(o)
     explained = inspect.getdoc(o) or ""  # a `**gone` that it does not explain takes slips, to say what to type
     parameters = [
-        p for p in signature.parameters.values() if p.name != "self" and (p.kind is not p.VAR_KEYWORD or p.name in explained)
+        p
+        for p in signature.parameters.values()
+        if p.name != "self" and (p.kind is not p.VAR_KEYWORD or p.name in explained)
     ]
     result = "" if inspect.isclass(o) else _annotation(signature.return_annotation)
     end = f" -> {result}" if result not in ("", "Any", "None") else ""
@@ -49,23 +53,25 @@ def _signature(name: str, o: Any) -> str:
         if p.kind is p.KEYWORD_ONLY and not any(o.kind in (o.KEYWORD_ONLY, o.VAR_POSITIONAL) for o in parameters[:i]):
             words.insert(i, "*")
     line = f"{name}({', '.join(words)}){end}"
-    return line if len(line) <= 90 else f"{name}(\n" + "".join(f"    {o},\n" for o in words) + f"){end}"
+    if len(line) <= WIDTH:
+        return line
+    lines = fill(", ".join(o.replace(" ", "\0") for o in words), WIDTH - 4).replace("\0", " ")  # no break inside one
+    return f"{name}(\n{indent(lines, '    ')},\n){end}"
 
 
 def _parameter(p: inspect.Parameter) -> str:
-    kind = _annotation(p.annotation)
-    name = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "") + p.name
-    name += f": {kind}" if kind not in ("", "Any") else ""
-    if p.default is p.empty:
-        return name
-    return f"{name} = {p.default!r}" if ":" in name else f"{name}={p.default!r}"
+    return _without_modules(str(p.replace(annotation=p.empty) if p.annotation is Any else p))
 
 
 def _annotation(kind: Any) -> str:
-    """A type without the modules that it comes from; empty if there is none."""
+    """A type in words; empty if there is none."""
     if kind is inspect.Parameter.empty:
         return ""
-    return re.sub(r"\b\w+\.(?=\w)", "", kind if isinstance(kind, str) else inspect.formatannotation(kind))
+    return _without_modules(kind if isinstance(kind, str) else inspect.formatannotation(kind))
+
+
+def _without_modules(types: str) -> str:
+    return re.sub(r"\b[A-Za-z_]\w*\.(?=[A-Za-z_])", "", types)
 
 
 def _arguments(o: Any) -> set[str]:
