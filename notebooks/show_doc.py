@@ -12,6 +12,8 @@ from IPython.display import Markdown
 __all__ = ["shows_error", "show_doc"]
 
 WIDTH = 90  # characters
+NAME = r"\w+(?: \(or \w+\))?"
+NAMES = re.compile(rf"(?:^|(?<=[.):] ))({NAME}(?:, {NAME})*): ")  # where a docstring begins to explain arguments
 
 
 def show_doc(name: str, o: Any) -> Markdown:
@@ -93,16 +95,12 @@ def _as_markdown(doc: str, arguments: set[str]) -> str:
 
 def _explained(text: str, arguments: set[str]) -> list[str]:
     """The parts of a paragraph: 'lr: the peak. div, cut_div: two numbers.' are two bullets."""
-    starts = [
-        o for o in re.finditer(r"(?:^|(?<=[.):] ))(\*{0,2}\w+(?:, \*{0,2}\w+)*): ", text)
-        if all(name.strip(" *") in arguments for name in o[1].split(","))
-    ]  # fmt: skip
+    starts = [o for o in NAMES.finditer(text) if {part.split()[0] for part in o[1].split(", ")} <= arguments]
     if not starts:
         return [text + "\n"]
-    ends = [o.start() for o in starts[1:]] + [len(text)]
-    bullets = [
-        f"- {', '.join(f'`{name.strip()}`' for name in o[1].split(','))}: {text[o.end() : end].strip()}"
-        for o, end in zip(starts, ends)
-    ]
-    before = text[: starts[0].start()].strip()
-    return [*([before + "\n"] if before else []), *bullets[:-1], bullets[-1] + "\n"]
+    before, ends = text[: starts[0].start()].strip(), [o.start() for o in starts[1:]] + [len(text)]
+    bullets = []
+    for o, end in zip(starts, ends):
+        names = re.sub(r"\b(?!or\b)\w+", r"`\g<0>`", o[1])
+        bullets.append(f"- {names}: {text[o.end() : end].strip()}")
+    return [*([f"{before}\n"] if before else []), *bullets[:-1], f"{bullets[-1]}\n"]
