@@ -8,6 +8,7 @@ from textwrap import fill, indent
 from typing import Any
 
 from IPython.display import Markdown
+from numpy.typing import ArrayLike
 
 __all__ = ["shows_error", "show_doc"]
 
@@ -62,7 +63,7 @@ def _signature(name: str, o: Any) -> str:
 
 
 def _parameter(p: inspect.Parameter) -> str:
-    return _without_modules(str(p.replace(annotation=p.empty) if p.annotation is Any else p))
+    return _without_modules(str(p.replace(annotation=p.empty) if p.annotation in (Any, ArrayLike) else p))
 
 
 def _annotation(kind: Any) -> str:
@@ -87,10 +88,10 @@ def _arguments(o: Any) -> set[str]:
 def _as_markdown(doc: str, arguments: set[str]) -> str:
     """A docstring as markdown: a bullet for each argument that it explains."""
     blocks = []
-    for paragraph in re.split(r"\n\n|\n(?=Source: )", doc):
+    for paragraph in re.split(r"\n\n|\s(?=Source: )|(?<=\.)\s(?=Raises \w+Error)", doc):
         if not paragraph.startswith(">>>"):
             blocks += _explained(" ".join(paragraph.split()), arguments)
-    return "\n".join(blocks)
+    return re.sub(r"(\n- .*\n)\n(?=- )", r"\1", "\n".join(blocks))  # one list, not two
 
 
 def _explained(text: str, arguments: set[str]) -> list[str]:

@@ -12,7 +12,7 @@ from fastai_clr.learner.patches import PATCHES
 from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.record import Record
 from fastai_clr.report import Comparison, Suggestion
-from fastai_clr.schedules import Cycles, Schedule
+from fastai_clr.schedules import Cycles, Schedule, by_name
 from helpers import NOTEBOOKS, load_run, outputs
 from show_doc import show_doc, shows_error
 
@@ -79,8 +79,7 @@ def test_no_public_name_is_missing(committed):
 
 def test_its_words_are_those_of_the_code(committed):
     """If a docstring or a signature changed: `python notebooks/run.py reference --write`."""
-    names = {**vars(fastai_clr.all), "Learner": Learner, "Recorder": Recorder}
-    names |= {"CLRScheduler": CLRScheduler, "Suggestion": Suggestion}
+    names = {**vars(fastai_clr.all), "Learner": Learner, "Recorder": Recorder, "by_name": by_name}
     for name, (expression, words) in shown(committed).items():
         if name != "learn.fit":  # its arguments and words are partly those of the installed fastai
             assert words == show_doc(name, eval(expression, names)).data
@@ -129,8 +128,8 @@ def documented(lr: Any, *, div: float = 10, cut_div: float | None = None, **gone
     lr: the peak. div, cut_div: two
     numbers: large ones.
 
-    Raises nothing.
-    Source: nobody.
+    gone (or old): a catch-all. Raises TypeError
+    for any. Source: nobody.
 
     >>> documented(1)
     """
@@ -138,9 +137,9 @@ def documented(lr: Any, *, div: float = 10, cut_div: float | None = None, **gone
 
 def test_show_doc_makes_a_bullet_of_each_argument():
     assert show_doc("learn.do", documented).data == (
-        "```python\nlearn.do(lr, *, div: float = 10, cut_div: float | None = None)\n```\n\n"
-        "Do something.\n\n- `lr`: the peak.\n- `div`, `cut_div`: two numbers: large ones.\n\n"
-        "Raises nothing.\n\nSource: nobody.\n"
+        "```python\nlearn.do(lr, *, div: float = 10, cut_div: float | None = None, **gone)\n```\n\n"
+        "Do something.\n\n- `lr`: the peak.\n- `div`, `cut_div`: two numbers: large ones.\n- `gone` (or `old`): a "
+        "catch-all.\n\nRaises TypeError for any.\n\nSource: nobody.\n"
     )
 
 
