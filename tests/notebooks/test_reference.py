@@ -92,10 +92,6 @@ def test_committed_outputs_are_those_of_the_current_cells(committed):
     assert (NOTEBOOKS / f"{NAME}.ipynb").stat().st_size < 1.5e6
 
 
-def test_code_fits_the_page(committed):
-    assert [o for o in text(committed, "code").splitlines() if len(o) > 100] == []
-
-
 def test_the_contents_list_leads_to_headings(committed):
     words = text(committed, "markdown")
     headings = {o.replace(" ", "-") for o in re.findall(r"^#+ (.*)$", words, re.M)}
