@@ -6,7 +6,7 @@ This module alone holds the schedules, which are pure numbers, and imports neith
 
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "CircularLR",
     "CircularLRBeta",
