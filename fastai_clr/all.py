@@ -1,12 +1,14 @@
 """The star import for notebooks: `from fastai_clr.all import *`. It installs everything on fastai's Learner."""
 
 from .learner import CLRCallback, StopAtCycleEnd
+from .lr_scheduler import CLRScheduler
 from .record import Record
-from .report import Comparison
+from .report import Comparison, Suggestion
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
 
 __all__ = [
     "CLRCallback",
+    "CLRScheduler",
     "CircularLR",
     "CircularLRBeta",
     "Comparison",
@@ -17,5 +19,6 @@ __all__ = [
     "Record",
     "Schedule",
     "StopAtCycleEnd",
+    "Suggestion",
     "plot_schedules",
 ]

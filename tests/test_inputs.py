@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, plot_schedules
-from fastai_clr.learner.patches import plan_of
+from fastai_clr.learner.preview import plan_of
 from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.schedules import by_name
 from helpers import OPTIMIZERS, Probe, make_learner, state_of

@@ -1,5 +1,6 @@
 """The callback that puts a schedule to work: ask the loop where it is, ask the schedule, write, record."""
 
+import inspect
 from collections.abc import Sequence
 from contextlib import nullcontext
 from math import inf
@@ -72,6 +73,21 @@ class CLRCallback(SelectiveCallback):
                 raise TypeError(f"{name} should be the name of a file, but given {value!r}")
         self.schedule, self.n_cycles, self.cycle_len, self.cycle_mult = schedule, n_cycles, cycle_len, cycle_mult
         self.cycle_save_name, self.best_save_name = cycle_save_name, best_save_name
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(CLRCallback).parameters.values()
+        values = [(p.name, getattr(self, p.name), p.default) for p in parameters if p.default is not p.empty]
+        given = "".join(f", {name}={value!r}" for name, value, default in values if value != default)
+        return f"{type(self).__name__}({self.schedule!r}{given})"
+
+    def __str__(self) -> str:
+        return type(self).__name__  # the key under which `WandbCallback` logs the arguments
+
+    @property
+    def __stored_args__(self) -> dict[str, Any]:
+        """The arguments in plain values, as `WandbCallback` logs them."""
+        names = inspect.signature(CLRCallback).parameters
+        return {name: getattr(self, name) for name in names} | {"schedule": self.schedule.to_dict()}
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
         """The cycles of a fit.
@@ -174,6 +190,7 @@ class CLRCallback(SelectiveCallback):
         done = self.learn.epoch * fit.n_iter
         if not fit.record.iterations:
             fit.skip_to(done)
+        fit.record.begin_epoch(self.learn.epoch)
         left = fit.cycles.n_batches - done
         if self.cycle_len is not None and left < len(self.learn.dl):
             self.learn.dl = FirstBatches(self.learn.dl, left)

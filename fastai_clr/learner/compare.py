@@ -23,6 +23,7 @@ from .checks import as_callbacks, check_per_group, instance_attribute, optimizer
 from .plan import FitPlan
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
+from .short_errors import short_errors
 
 __all__ = ["compare_schedules"]
 
@@ -30,6 +31,7 @@ FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
 
 
+@short_errors
 def compare_schedules(
     self: Learner,
     n_epoch: int,

@@ -8,10 +8,12 @@ from fastai.learner import Learner
 
 from . import call07
 from .plan import FitPlan
+from .short_errors import short_errors
 
 __all__ = ["check_names", "fit_clr"]
 
 
+@short_errors
 def fit_clr(
     self: Learner,
     n_epoch: int,

@@ -220,7 +220,8 @@ class FitPlan:
                     rates = at_positions(cb.scheds["lr"], self.n_epoch * n_iter)[steps] * np.ones(len(peaks))
                 if "mom" in cb.scheds:
                     momentums = at_positions(cb.scheds["mom"], self.n_epoch * n_iter)[steps, -1]
-        return Record.of_rates(rates, momentums, schedule, cycle_ends)
+        epoch_starts = [(epoch, n_iter * (epoch - self.start_epoch)) for epoch in range(self.start_epoch, self.n_epoch)]
+        return Record.of_rates(rates, momentums, schedule, cycle_ends, epoch_starts)
 
 
 def _clipping(learn: Learner, clip: Any = None) -> list[Callback]:

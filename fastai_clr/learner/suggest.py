@@ -19,6 +19,7 @@ from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
 from .progress import ExperimentBar
 from .race import Race, best_step, cycle_length, half_decade, two_digits
 from .sandbox import sandbox
+from .short_errors import short_errors
 
 __all__ = ["suggest_clr"]
 
@@ -35,6 +36,7 @@ OF_THE_PAIR = (
 )
 
 
+@short_errors
 def suggest_clr(
     self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1, budget: float = 0, *, seed: int = 0
 ) -> Suggestion:

@@ -11,6 +11,8 @@ from .axes import BATCHES, as_axes, axes_or_new, distinct_colors, draw_line, lab
 
 __all__ = ["cell", "comparison", "curve", "finders", "race"]
 
+SCREEN_DPI = 72  # of a picture in a notebook cell, as in Jupyter's own
+
 
 def comparison(curves: Mapping[str, Any], score: str, target: float | None = None, axes: Any = None) -> Any:
     """Draw rates, training losses and scores of several schedules, one colour each; returns the three axes.
@@ -105,6 +107,7 @@ def cell(draw: Callable[[], Any]) -> str:
 
     with plt.ioff():  # no window, and no second picture below the cell
         figure, file = np.ravel(draw())[0].figure, BytesIO()
-        figure.savefig(file, format="png", dpi=100)
+        figure.savefig(file, format="png", dpi=2 * SCREEN_DPI)  # twice, for screens with small pixels
         plt.close(figure)
-    return f'<img style="max-width: 100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
+    style = f"width: {SCREEN_DPI * figure.get_figwidth():.0f}px; max-width: 100%"
+    return f'<img style="{style}" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'

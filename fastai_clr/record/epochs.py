@@ -144,6 +144,10 @@ class EpochRecord:
     def _finished_cycles(self) -> list[tuple[int, float, int]]:
         return [] if isinstance(self.schedule, Constant) else self._finished
 
+    def _first_cycle_is_whole(self) -> bool:
+        """Whether the record begins with a whole cycle: of a resumed fit it may not, of an interrupted one neither."""
+        return any(number == 1 and batches == self.cycle_ends[0] for number, _, batches in self._finished[:1])
+
     def _gains(self) -> list[float]:
         """The gain of each finished cycle over the one before."""
         score = self.score

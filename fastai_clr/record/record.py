@@ -2,13 +2,18 @@
 
 from array import array
 from collections.abc import Sequence
+from functools import partial
+from html import escape
 from typing import Any
 
 import numpy as np
 
 from .. import plot
 from ..schedules.checks import check_number
+from ..schedules.cycles import Cycles
+from ..schedules.describe import describe
 from ..schedules.schedule import Schedule
+from .batches import BatchRecord
 from .epochs import EpochRecord
 
 __all__ = ["Record"]
@@ -34,12 +39,12 @@ _GONE = {
 
 
 _FOR_USERS = (
-    "all_lrs cycle_ends cycles iterations losses lower_is_better lrs metric_names momentums plot plot_loss plot_lr "
-    "plot_metrics rec_metrics schedule score val_losses"
+    "all_lrs cycle_ends cycles describe iterations losses lower_is_better lrs metric_names momentums plot plot_loss "
+    "plot_lr plot_metrics rec_metrics schedule score to_frame val_losses"
 ).split()
 
 
-class Record(EpochRecord):
+class Record(BatchRecord, EpochRecord):
     """`learn.sched`: what the last fit did, batch by batch, as the optimizer really held it.
 
     schedule: the schedule that ran; None for a fit of fastai's own.
@@ -53,19 +58,13 @@ class Record(EpochRecord):
     cycles: a table of what each finished cycle reached and gained.
     lower_is_better: for each loss and metric by its name, whether smaller is better.
 
-    It is plain data without a reference to the Learner. Source: 0.7.0's `learn.sched`.
+    It is plain data without a reference to the Learner. In a notebook cell it draws itself. Source: 0.7.0's
+    `learn.sched`.
     """
 
-    # 24 bytes per batch: a factor, a momentum and a loss. The rates of all groups are factor x peaks. Batches in which
-    # the optimizer held other rates are rows in `_held`, the number of the batch and then the rates.
-
-    momentums: "array[float]"
-    losses: "array[float]"
-
     def __init__(self, schedule: Schedule | None = None, peaks: Sequence[float] = (1.0,)):
-        super().__init__(schedule)
-        self._peaks, self._factors, self._held = list(peaks), array("d"), array("d")
-        self.momentums, self.losses = array("d"), array("d")
+        EpochRecord.__init__(self, schedule)
+        BatchRecord.__init__(self, peaks)
 
     @classmethod
     def of_recorder(cls, recorder: Any, momentums: Sequence[float] = ()) -> "Record":
@@ -79,75 +78,69 @@ class Record(EpochRecord):
         record.momentums = array("d", map(float, momentums))
         for epoch, values in enumerate(kept.get("values", ()), 1):
             record.add_epoch(recorder, values, epoch, 0)
+        record._epoch_starts = list(enumerate([0, *kept.get("iters", ())]))
         return record
 
     @classmethod
     def of_rates(
-        cls, rates: np.ndarray, momentums: np.ndarray | None, schedule: Schedule | None, cycle_ends: list[int]
+        cls,
+        rates: np.ndarray,
+        momentums: np.ndarray | None,
+        schedule: Schedule | None,
+        cycle_ends: list[int],
+        epoch_starts: list[tuple[int, int]],
     ) -> "Record":
         """The record of a fit that has not run.
 
         rates: batches x parameter groups. momentums: one per batch, or None.
+        epoch_starts: for each epoch its number, from 0, and the batches before it.
         """
         record = cls(schedule, [1.0] * rates.shape[1])
         for factor, held in zip(rates[:, -1].tolist(), rates.tolist()):
             record.add_batch(factor, None, None, held)
         record.momentums = array("d", [] if momentums is None else momentums.tolist())
-        record.cycle_ends = cycle_ends
+        record.cycle_ends, record._epoch_starts = cycle_ends, epoch_starts
         return record
 
-    def add_batch(
-        self, factor: float, momentum: float | None, loss: float | None, held: Sequence[float] | None = None
-    ) -> None:
-        """Append a batch.
+    def describe(self) -> str:
+        """What the learning rate and the momentum did, in words; as `describe` of a schedule says it before a fit.
 
-        factor: share of the peak rate. momentum, loss: None if there is none.
-        held: the rate of each parameter group, if it is not factor x peak.
+        Raises ValueError if nothing was recorded yet.
+
+        >>> learn.fit(1e-2, 1, cycle_len=2, use_clr=(20, 5))
+        >>> learn.sched.describe()
+        'starts at 0.0005 (0.01/20), rises for 4 batches (1/5 of the cycle) to 0.01, falls for 16 batches to 0.00109'
         """
-        if held is not None:
-            self._held.append(len(self._factors))
-            self._held.extend(held)
-        self._factors.append(factor)
-        if momentum is not None:
-            self.momentums.append(momentum)
-        if loss is not None:
-            self.losses.append(loss)
+        self._check_recorded()
+        rates, n = self._group_lrs(), len(self._factors)
+        ends = [*(end for end in self.cycle_ends if end < n), n]
+        corners: tuple[int, ...] = ()
+        is_whole = self.schedule is not None and self._first_cycle_is_whole()
+        if self.schedule is not None and is_whole:
+            corners = self.schedule.corners(Cycles.of_batches(ends[0]).locate(0)[1])
+        peaks = [float(np.max(o)) for o in rates]
+        return describe(rates[-1], peaks, self._changing_momentums(), ends, corners, is_whole=is_whole)
 
-    def trim(self) -> None:
-        """Release the arrays' spare capacity."""
-        self._factors, self._held = self._factors[:], self._held[:]
-        self.momentums, self.losses = self.momentums[:], self.losses[:]
-
-    @property
-    def lrs(self) -> "array[float]":
-        """Learning rate of the last parameter group, one float per batch."""
-        return array("d", self._group_lrs()[-1].tobytes())
-
-    @property
-    def all_lrs(self) -> np.ndarray:
-        """Learning rates, batches x parameter groups."""
-        return np.stack(self._group_lrs(), axis=1)
-
-    def _group_lrs(self) -> list[np.ndarray]:
-        factors, rows = np.array(self._factors), np.array(self._held).reshape(-1, 1 + len(self._peaks))
-        rates = [factors * peak for peak in self._peaks]
-        for k, group_rates in enumerate(rates, 1):
-            group_rates[rows[:, 0].astype(int)] = rows[:, k]
-        return rates
-
-    @property
-    def iterations(self) -> range:
-        """The batches, from 1."""
-        return range(1, len(self._factors) + 1)
+    def _repr_html_(self) -> str:
+        if not self.iterations:
+            return f"<p>{escape(repr(self))}</p>"
+        words = escape(f"{self!r}: {self.describe()}")
+        return f"<p>{words}</p>{plot.cell(partial(self.plot_lr, show_text=False))}"
 
     def __repr__(self) -> str:
+        if not self.iterations:
+            return "Record(nothing recorded yet)"
         n, n_epoch = len(self._factors), len(self.val_losses)
         batches, epochs = "batch" if n == 1 else "batches", "epoch" if n_epoch == 1 else "epochs"
-        return f"Record({self.schedule!r}: {n} {batches}, {n_epoch} {epochs} validated)"
+        schedule = "fastai's own fit" if self.schedule is None else repr(self.schedule)
+        return f"Record({schedule}: {n} {batches}, {n_epoch} {epochs} validated)"
 
     def __getattr__(self, name: str) -> Any:
         why = _GONE.get(name, f"it has {', '.join(_FOR_USERS)}")
         raise AttributeError(f"learn.sched has no {name!r}: {why}")
+
+    def __dir__(self) -> list[str]:
+        return [*(o for o in super().__dir__() if o.startswith("__")), *_FOR_USERS]  # what completion offers
 
     def plot_lr(
         self, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
@@ -163,7 +156,7 @@ class Record(EpochRecord):
         """
         _check_gone("plot_lr", gone)
         self._check_recorded()
-        moms = self.momentums if show_moms and self.momentums and np.ptp(self.momentums) > 1e-9 else None
+        moms = self._changing_momentums() if show_moms else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
         return plot.rates(self._group_lrs(), moms, self.cycle_ends, title, ax, log)
 
@@ -191,6 +184,9 @@ class Record(EpochRecord):
         part = self._part(n_skip, n_skip_end)
         label = "learning rate" if linear else "learning rate (log scale)"
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
+
+    def _changing_momentums(self) -> Any:
+        return self.momentums if self.momentums and np.ptp(self.momentums) > 1e-9 else None
 
     def _part(self, n_skip: int, n_skip_end: int) -> slice:
         self._check_recorded()

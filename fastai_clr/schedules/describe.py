@@ -11,7 +11,13 @@ MANY = 6  # more numbers than this are given as a range
 
 
 def describe(
-    rates: Any, peaks: Sequence[float], momentums: Any, cycle_ends: list[int], corners: Iterable[int] = ()
+    rates: Any,
+    peaks: Sequence[float],
+    momentums: Any,
+    cycle_ends: list[int],
+    corners: Iterable[int] = (),
+    *,
+    is_whole: bool = True,
 ) -> str:
     """What a fit with these rates does, batch by batch: a clause about its first cycle, one about the others.
 
@@ -20,14 +26,15 @@ def describe(
     momentums: one per batch, or None.
     cycle_ends: the batches (from 1) at which the cycles end.
     corners: batches of the first cycle where the slope changes but not its sign.
+    is_whole: say which part of the cycle each stretch is; not of a cycle that was begun before or ended early.
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])
     if 0 < rates[0] < peak * (1 - 1e-9):
         start += f" ({_number(peak)}/{_number(peak / rates[0], 4)})"
-    words = f"starts at {start}, {_course(rates[:length], corners)}"
+    words = f"starts at {start}, {_course(rates[:length], corners, is_whole)}"
     if momentums is not None:
-        words += f"; momentum starts at {_number(momentums[0])}, {_course(momentums[:length])}"
+        words += f"; momentum starts at {_number(momentums[0])}, {_course(momentums[:length], (), is_whole)}"
     if len(cycle_ends) > 1:
         starts = [0, *cycle_ends[:-1]]
         lengths = _several(np.subtract(cycle_ends, starts).tolist(), "batch", "batches")
@@ -38,7 +45,7 @@ def describe(
     return words
 
 
-def _course(values: Any, corners: Iterable[int] = ()) -> str:
+def _course(values: Any, corners: Iterable[int], is_whole: bool) -> str:
     """How the values of one cycle move on from the first, as a phrase for each stretch in one direction."""
     n = len(values)
     turns = _turns(values, {o for o in corners if 0 < o < n - 1})
@@ -49,7 +56,11 @@ def _course(values: Any, corners: Iterable[int] = ()) -> str:
             stretches[-1] = "stays", stretches[-1][1], b, None
             verb = "jumps"
         stretches.append((verb, a, b, values[min(b, n - 1)]))
-    return ", ".join(_stretch(*o, n) for o in stretches)
+    if len(stretches) > 2 * MANY:
+        return (
+            f"goes up and down in {len(stretches)} stretches, between {_number(min(values))} and {_number(max(values))}"
+        )
+    return ", ".join(_stretch(*o, n if is_whole else None) for o in stretches)
 
 
 def _turns(values: Any, corners: set[int]) -> list[tuple[int, int]]:
@@ -69,8 +80,10 @@ def _turns(values: Any, corners: set[int]) -> list[tuple[int, int]]:
     return turns
 
 
-def _stretch(verb: str, a: int, b: int, end: Any, n: int) -> str:
-    length = "" if verb == "jumps" else f" for {_several([b - a], 'batch', 'batches')}{_part(b - a, n) * (b < n)}"
+def _stretch(verb: str, a: int, b: int, end: Any, n: int | None) -> str:
+    """n: batches of the cycle, if the stretch's part of it should be said."""
+    part = _part(b - a, n) if n is not None and b < n else ""
+    length = "" if verb == "jumps" else f" for {_several([b - a], 'batch', 'batches')}{part}"
     return f"{verb}{length}" + (f" to {_number(end)}" if verb != "stays" else "")
 
 

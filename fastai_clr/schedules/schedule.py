@@ -1,6 +1,9 @@
 """What every schedule can do: give its values at any step, draw itself, say itself in words."""
 
+from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
+from html import escape
 from typing import Any, overload
 
 import numpy as np
@@ -69,6 +72,38 @@ class Schedule:
         height = self.height(i, cycle)
         return factor, _like(step, (1 - height) * self.mom_a + height * self.mom_b)  # exact at both ends
 
+    def to_dict(self) -> dict[str, Any]:
+        """The schedule in plain values, for JSON or the configuration of an experiment log; `from_dict` reads it.
+
+        >>> CircularLR(32, 5).to_dict()["div"], CosAnneal().to_dict()
+        (32, {'schedule': 'CosAnneal', 'slow_start': True})
+        """
+        shape: Any = self  # a dataclass
+        return {"schedule": type(self).__name__, **{o.name: getattr(self, o.name) for o in fields(shape)}}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Schedule":
+        """The schedule that `to_dict` gave these values; settings that are left out take their defaults.
+
+        values: `schedule`, the name of a shape, and its settings; a shape of your own must be imported before.
+        Raises TypeError or ValueError for an unknown shape or setting, and for a value out of range.
+
+        >>> Schedule.from_dict({"schedule": "CircularLR", "div": 32, "cut_div": 5})
+        CircularLR(div=32, cut_div=5)
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values should be a dict as to_dict() gives it, but given {values!r}")
+        shapes, settings = {o.__name__: o for o in _shapes(Schedule)}, dict(values)
+        name = settings.pop("schedule", None)
+        if name not in shapes:
+            raise ValueError(f"'schedule' should be one of {', '.join(sorted(shapes))}, but given {name!r}")
+        shape: Any = shapes[name]
+        known = [o.name for o in fields(shape)]
+        for setting in settings:
+            if setting not in known:
+                raise ValueError(f"{name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+        return shape(**settings)
+
     @property
     def cycles_momentum(self) -> bool:
         """Whether it sets the momentum, too."""
@@ -131,6 +166,15 @@ class Schedule:
         factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
         corners = self.corners(cycles.locate(0)[1])
         return describe(factors * peaks[-1], peaks, momentums, cycles.ends.tolist(), corners)
+
+    def _repr_html_(self) -> str:
+        words = escape(f"{self!r}: with a peak of 1, over 100 batches, it {self.describe()}")
+        return f"<p>{words}</p>{plot.cell(partial(self.plot, show_text=False))}"
+
+
+def _shapes(cls: type[Schedule]) -> list[type[Schedule]]:
+    """The classes of schedules, users' own among them."""
+    return [shape for o in cls.__subclasses__() for shape in (o, *_shapes(o))]
 
 
 def _like(step: Any, values: Any) -> Any:

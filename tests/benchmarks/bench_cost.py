@@ -30,7 +30,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles, Record
-from fastai_clr.learner.patches import native_fit
+from fastai_clr.learner.fit import native_fit
 from fastai_clr.schedules.reader import BLOCK
 from helpers import DIGITS, PIXELS, make_learner
 

@@ -1,3 +1,4 @@
+import json
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastai.metrics import accuracy
 from fastai.optimizer import SGD, OptimWrapper, RMSProp, ranger
 
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles
-from fastai_clr.learner.patches import _native
+from fastai_clr.learner.native import NATIVE
 from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates
 
 
@@ -46,7 +47,7 @@ def test_by_itself_it_schedules_a_fit_of_fastais_own(learner, opt_func):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_without_our_fit_and_save_momentum_is_kept_all_the_same(learner, monkeypatch, optimizer):
     for name in ("fit", "save"):
-        monkeypatch.setattr(Learner, name, _native[name])  # as another plugin may do that comes later
+        monkeypatch.setattr(Learner, name, NATIVE[name])  # as another plugin may do that comes later
     learn = learner(10, 2, OPTIMIZERS[optimizer])
     learn.fit(2, 1e-2, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85), cycle_save_name="x"))
     assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
@@ -405,3 +406,19 @@ def test_cancelled_steps_and_short_epochs_do_not_shift_the_schedule(learner):
     steps = np.r_[0:5, 10:15]  # ShortEpochCallback ends each epoch in its 6th batch, before anything records it
     expected = CircularLR(10, 4).at(steps, Cycles(1, 20))[0] * 1e-2
     np.testing.assert_array_equal(learn.sched.lrs, expected)
+
+
+def test_it_says_its_schedule_and_what_differs_from_the_defaults():
+    assert repr(CLRCallback(CircularLR(32, 5))) == "CLRCallback(CircularLR(div=32, cut_div=5))"
+    callback = CLRCallback(CosAnneal(), 2, cycle_len=1.5, best_save_name="best")
+    assert repr(callback) == "CLRCallback(CosAnneal(), n_cycles=2, cycle_len=1.5, best_save_name='best')"
+    assert str(callback) == f"{callback}" == "CLRCallback"  # a key in fastai's log of an experiment
+
+
+def test_an_experiment_log_gets_its_numbers_as_plain_values():
+    values = CLRCallback(CircularLR(32, 5), 2).__stored_args__
+    assert values == dict(
+        schedule=CircularLR(32, 5).to_dict(), n_cycles=2, cycle_len=None, cycle_mult=1, cycle_save_name=None,
+        best_save_name=None,
+    )  # fmt: skip
+    assert json.loads(json.dumps(values)) == values

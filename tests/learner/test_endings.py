@@ -13,7 +13,7 @@ from fastai.metrics import accuracy
 from torch import nn
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles
-from fastai_clr.learner import patches
+from fastai_clr.learner.native import NATIVE
 from helpers import OPTIMIZERS, WITHOUT_THE_PLUGIN, Probe, make_tabular, run_code
 
 # Two cycles of 15 batches over three epochs of 10, so that one cycle ends in the middle of the second epoch.
@@ -206,7 +206,7 @@ def test_a_save_that_fails_does_not_change_the_fits_momentum(learner, form, monk
                 self.learn.save("x")
 
     learn, probe = learner(10), Probe()
-    monkeypatch.setitem(patches._native, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setitem(NATIVE, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     FITS[form](learn, [Try(), probe])
     np.testing.assert_array_equal(learn.sched.momentums, TRIANGLE.at(np.arange(30), CYCLES)[1])
 

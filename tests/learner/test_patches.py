@@ -22,7 +22,7 @@ from fastai.learner import AvgMetric, Learner
 from fastai.metrics import accuracy, error_rate
 from fastai.optimizer import SGD, Adam, OptimWrapper
 
-import fastai_clr.learner
+import fastai_clr.all
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles
 from helpers import (
     DATA,
@@ -471,7 +471,7 @@ def test_fastais_own_fits_train_bit_for_bit_as_without_the_plugin(tmp_path):
 
 def test_fastais_own_fit_gets_its_own_arguments(learn, monkeypatch):
     given = []
-    monkeypatch.setattr("fastai_clr.learner.patches.native_fit", lambda *args, **kwargs: given.append((args, kwargs)))
+    monkeypatch.setattr("fastai_clr.learner.fit.native_fit", lambda *args, **kwargs: given.append((args, kwargs)))
     cbs = [Probe()]
     learn.fit(2, 1e-2, 0.1, cbs, reset_opt=True)
     learn.fit(n_epoch=2)
@@ -527,9 +527,24 @@ def test_a_notebook_can_complete_what_both_styles_take():
     assert list(parameters)[:7] == ["self", "n_epoch", "lr", "wd", "cbs", "reset_opt", "start_epoch"]
     assert {"cycle_len", "use_clr", "use_clr_beta", "cycle_mult", "wds"} <= set(parameters)
     assert Learner.fit.__name__ == "fit" and "use_clr=(32, 5)" in Learner.fit.__doc__
+    for name in list(parameters)[1:]:
+        assert re.search(rf"^    (.*[ (])?{name}\b.*: ", Learner.fit.__doc__, re.M), name  # explained, with its unit
     assert list(inspect.signature(Learner.fit_clr).parameters)[1:] == (
         ["n_epoch", "lr", "div", "cut_div", "n_cycles", "moms", "wd", "cbs", "reset_opt", "start_epoch"]
     )
+
+
+def test_a_preview_completes_the_arguments_of_both_fits():
+    parameters = inspect.signature(Learner.plot_schedule).parameters
+    both = {*inspect.signature(Learner.fit).parameters, *inspect.signature(Learner.fit_clr).parameters}
+    assert both | {"show_moms", "show_text", "ax", "log"} == set(parameters)
+
+
+def test_public_properties_have_docstrings():
+    for name in fastai_clr.all.__all__:
+        for attribute, o in inspect.getmembers(getattr(fastai_clr.all, name), lambda o: isinstance(o, property)):
+            module = getattr(o.fget, "__module__", None) or ""
+            assert attribute.startswith("_") or not module.startswith("fastai_clr") or o.__doc__, (name, attribute)
 
 
 @pytest.mark.parametrize(
@@ -570,13 +585,12 @@ def test_an_exported_learner_loads_where_the_plugin_is_not_installed(tmp_path, f
 
 
 def test_a_second_import_changes_nothing():
-    import fastai_clr.learner.patches as module
-
     before = dict(vars(Learner))
-    importlib.reload(module)
+    importlib.reload(fastai_clr.learner.native)
+    importlib.reload(fastai_clr.learner.patches)
     importlib.reload(fastai_clr.learner)
     assert dict(vars(Learner)) == before
-    assert inspect.getsourcefile(module.native_fit) == inspect.getsourcefile(Learner)
+    assert inspect.getsourcefile(fastai_clr.learner.native.NATIVE["fit"]) == inspect.getsourcefile(Learner)
 
 
 def test_another_plugin_may_wrap_fit_too(learn, monkeypatch):

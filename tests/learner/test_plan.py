@@ -9,7 +9,7 @@ from fastai.callback.tracker import ReduceLROnPlateau
 from fastai.optimizer import SGD, Adam
 
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal
-from fastai_clr.learner.patches import plan_of
+from fastai_clr.learner.preview import plan_of
 from fastai_clr.schedules.checks import as_list
 from helpers import OPTIMIZERS, Probe, state_of
 

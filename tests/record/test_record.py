@@ -4,12 +4,16 @@ import pickle
 import re
 import sys
 from array import array
+from functools import partial
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from fastai.callback.core import Callback, CancelBatchException
+from fastai.callback.core import Callback, CancelBatchException, CancelEpochException, CancelFitException
+from fastai.learner import Recorder
 from fastai.metrics import accuracy, error_rate
+from fastai.optimizer import SGD
 
 from fastai_clr.all import CircularLR, Cycles, Record
 from helpers import DATA, Probe
@@ -310,3 +314,128 @@ def test_it_counts_in_the_singular_too(learner, n_batches, n_epoch, words):
 def test_a_logarithmic_axis_for_groups_far_apart(trained):
     assert trained.sched.plot_lr(log=True).get_yscale() == trained.recorder.plot_lr(log=True).get_yscale() == "log"
     assert trained.plot_schedule(1e-2, 1, cycle_len=1, log=True).get_yscale() == "log"
+
+
+# -- as a table, in words, in a cell --------------------------------------------------------------------------------------
+
+
+FITS = {  # how to fit a Learner of 10 batches per epoch: rates of the last group, epochs of the batches
+    "one group": (1, lambda o: o.fit(1e-2, 1, cycle_len=2, use_clr=(32, 5)), ["lr"], [0, 1]),
+    "three groups": (3, lambda o: o.fit([1e-4, 1e-3, 1e-2], 2), ["lr_0", "lr_1", "lr_2"], [0, 1]),
+    "resumed": (1, lambda o: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5), start_epoch=1), ["lr"], [1, 2]),
+    "fit_one_cycle": (3, lambda o: o.fit_one_cycle(2, 1e-2), ["lr"], [0, 1]),
+    "fastai's own, resumed": (1, lambda o: o.fit(3, 1e-2, start_epoch=1), ["lr"], [1, 2]),
+}
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_as_a_table(learner, fit):
+    n_groups, train, rates, epochs = FITS[fit]
+    learn = learner(10, n_groups)
+    train(learn)
+    table, sched = learn.sched.to_frame(), learn.sched
+    assert list(table.columns) == ["batch", "epoch", *rates, "momentum", "loss"]
+    assert list(table.batch) == list(range(1, 21)) and list(table.epoch) == 10 * epochs[:1] + 10 * epochs[1:]
+    np.testing.assert_array_equal(table[rates], sched.all_lrs)
+    np.testing.assert_array_equal(table.loss, sched.losses)
+    if sched.momentums:
+        np.testing.assert_array_equal(table.momentum, sched.momentums)
+    else:
+        assert table.momentum.isna().all()
+
+
+def test_the_table_of_epochs_that_end_early(learner):
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=1.5, use_clr=(32, 5))
+    assert learn.sched.to_frame().epoch.tolist() == 10 * [0] + 5 * [1]
+
+    class Short(Callback):
+        order = 90  # after the record
+
+        def after_batch(self):
+            if self.training and self.iter == 3:
+                raise CancelEpochException
+
+    learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5), cbs=Short())
+    assert learn.sched.to_frame().epoch.tolist() == 4 * [0] + 4 * [1] + 4 * [2]
+
+
+def test_the_table_where_little_was_recorded(learner):
+    assert Record().to_frame().shape == (0, 5)
+    learn = learner(5)
+    learn.remove_cb(Recorder)
+    learn.fit(1e-2, 1)
+    assert learn.sched.to_frame().loss.isna().all() and len(learn.sched.to_frame()) == 5
+
+
+@pytest.mark.parametrize(
+    "fit, words",
+    [
+        (
+            lambda o: o.fit(1e-2, 1, cycle_len=3, use_clr=(20, 5)),
+            "starts at 0.0005 (0.01/20), rises for 6 batches (1/5 of the cycle) to 0.01, falls for 24 batches to 0.000896",
+        ),
+        (
+            lambda o: o.fit(1e-2, 1, cycle_len=2, use_clr_beta=(10, 10)),
+            "starts at 0.001 (0.01/10), rises for 9 batches (45% of the cycle) to 0.01, falls for 9 batches (45% of the "
+            "cycle) to 0.001, falls for 2 batches to 0.000505",
+        ),
+        (
+            lambda o: o.fit(1e-2, 2, cycle_len=1, use_clr=(20, 5, 0.95, 0.75)),
+            "starts at 0.0005 (0.01/20), rises for 2 batches (1/5 of the cycle) to 0.01, falls for 8 batches to 0.00169; "
+            "momentum starts at 0.95, falls for 2 batches (1/5 of the cycle) to 0.75, rises for 8 batches to 0.925; "
+            "2 cycles of 10 batches each, with peaks of 0.01 each",
+        ),
+        (  # a part of the cycle is not said of a cycle that began in another fit
+            lambda o: o.fit(1e-2, 1, cycle_len=3, use_clr=(20, 2), start_epoch=1),
+            "starts at 0.00683 (0.01/1.463), rises for 5 batches to 0.01, falls for 15 batches to 0.00113",
+        ),
+        (lambda o: o.fit(2, 1e-2), "starts at 0.01, stays for 20 batches"),
+    ],
+    ids=["one cycle", "a corner", "two cycles with momentum", "resumed", "fastai's own"],
+)
+def test_in_words(learner, fit, words):
+    learn = learner(10, opt_func=partial(SGD, mom=0.9))
+    fit(learn)
+    assert learn.sched.describe() == words
+
+
+def test_an_interrupted_fit_in_words(learner):
+    class Stops(Callback):
+        order = 90  # after the record
+
+        def after_batch(self):
+            if self.training and self.iter == 7:
+                raise CancelFitException
+
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(20, 2), cbs=Stops())
+    assert (
+        learn.sched.describe()
+        == "starts at 0.0005 (0.01/20), rises for 5 batches to 0.01, falls for 3 batches to 0.0062"
+    )
+
+
+def test_nothing_to_say_before_the_first_fit(learn):
+    with pytest.raises(ValueError, match="nothing to plot yet: train first"):
+        learn.sched.describe()
+    assert repr(learn.sched) == "Record(nothing recorded yet)"
+    assert learn.sched._repr_html_() == "<p>Record(nothing recorded yet)</p>"
+
+
+def test_a_cell_shows_the_words_and_one_picture(trained):
+    html = trained.sched._repr_html_()
+    assert html.startswith("<p>Record(CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85): 60 batches, 3 epochs")
+    assert trained.sched.describe() in html and html.count("data:image/png") == 1 and plt.get_fignums() == []
+    trained.fit(1, 1e-2)
+    assert (
+        "<p>Record(fastai&#x27;s own fit: 20 batches, 1 epoch validated): starts at 0.01" in trained.sched._repr_html_()
+    )
+
+
+def test_completion_offers_what_users_use(trained):
+    names = [o for o in dir(trained.sched) if not o.startswith("__")]
+    assert {"plot_lr", "plot_metrics", "lrs", "losses", "cycles", "to_frame"} <= set(names)
+    assert not {o for o in names if o.startswith("_")} | {"add_batch", "add_epoch", "of_recorder", "trim"} & set(names)
+    for name in names:
+        getattr(trained.sched, name)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles
+from fastai_clr.schedules.describe import describe
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,18 @@ def test_a_small_part_of_a_cycle_is_not_0_per_cent():
 
 def test_a_rate_that_underflows_has_no_ratio():
     assert CircularLR(1e308, 2).describe(1e-300, 4).startswith("starts at 0, rises for 2 batches")
+
+
+def test_rates_without_a_shape_are_not_told_stretch_by_stretch():
+    rates = np.random.default_rng(0).uniform(0.1, 0.9, 1000)
+    assert re.fullmatch(
+        r"starts at [\d.]+ \([\d.]+/[\d.]+\), goes up and down in \d+ stretches, between 0.1\d* and 0.(9|89\d)",
+        describe(rates, [rates.max()], None, [1000]),
+    )
+
+
+def test_parts_of_a_cycle_that_is_not_whole_are_not_said():
+    rates = CircularLR(20, 5).at(np.arange(200), Cycles(cycle_len=300))[0]
+    assert describe(rates, [1.0], None, [200], is_whole=False) == (
+        "starts at 0.05 (1/20), rises for 60 batches to 1, falls for 140 batches to 0.45"
+    )

@@ -1,8 +1,10 @@
 """What every schedule can do: give its values at any step, draw itself, compare and print."""
 
+import json
 import pickle
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,3 +99,56 @@ def test_a_schedule_draws_itself_before_any_training():
 def test_bad_arguments_of_plot_are_refused(build, error, match):
     with pytest.raises(error, match=match):
         build()
+
+
+# -- as plain values, and in a cell ---------------------------------------------------------------------------------------
+
+
+@given(schedules)
+def test_it_goes_to_json_and_back(schedule):
+    assert Schedule.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
+
+
+def test_its_plain_values():
+    assert CircularLR(32, 5, cosine=True).to_dict() == {
+        "schedule": "CircularLR", "div": 32, "cut_div": 5, "mom_a": None, "mom_b": None, "cosine": True,
+        "div_final": None, "gamma": 1, "cycle_gamma": 1,
+    }  # fmt: skip
+    assert json.dumps(CircularLR(np.float32(4), np.int64(2)).to_dict())
+
+
+def test_a_shape_of_ones_own_comes_back_too():
+    @dataclass(frozen=True, repr=False)
+    class Falls(Schedule):
+        power: float = 1
+
+        def factor(self, i, cycle):
+            return (1 - i / cycle.length) ** self.power
+
+    assert Schedule.from_dict(Falls(2).to_dict()) == Falls(2)
+
+
+@pytest.mark.parametrize(
+    "values, error, words",
+    [
+        ({"div": 32}, ValueError, "'schedule' should be one of CircularLR, CircularLRBeta, .*but given None"),
+        ({"schedule": "Circular"}, ValueError, "but given 'Circular'"),
+        ({"schedule": "CosAnneal", "div": 3}, ValueError, "CosAnneal has no setting 'div': it has slow_start"),
+        ({"schedule": "Constant", "div": 3}, ValueError, "Constant has no setting 'div': it has none"),
+        ({"schedule": "CircularLR", "div": 0}, ValueError, "div should be at least 1, but given 0"),
+        ("CircularLR", TypeError, "values should be a dict as to_dict"),
+    ],
+)
+def test_values_that_make_no_schedule(values, error, words):
+    before = dict(values) if isinstance(values, dict) else values
+    with pytest.raises(error, match=words):
+        Schedule.from_dict(values)
+    assert values == before
+
+
+def test_a_cell_shows_the_words_and_one_picture():
+    html = CircularLR(32, 5, 0.95, 0.85)._repr_html_()
+    assert html.startswith(
+        "<p>CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85): with a peak of 1, over 100 batches"
+    )
+    assert "starts at 0.0312 (1/32)" in html and html.count("data:image/png") == 1 and plt.get_fignums() == []

@@ -1,0 +1,44 @@
+"""A slip in the arguments of a call shows the user's line and the sentence, not our frames between them."""
+
+import dis
+from collections.abc import Callable
+from functools import wraps
+from traceback import walk_tb
+from typing import ParamSpec, TypeVar
+
+__all__ = ["short_errors"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_PACKAGE = __name__.split(".")[0]
+
+
+def short_errors(method: Callable[P, R]) -> Callable[P, R]:
+    """Let `method` raise the errors in its arguments from one frame; every other exception keeps all its frames.
+
+    Jupyter shows the lines around each frame, 40 to 60 of them for a check that is four calls deep.
+    """
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            if _is_of_the_arguments(error):
+                raise error.with_traceback(None) from None  # our own frames would bury the sentence
+            raise
+
+    return call
+
+
+def _is_of_the_arguments(error: Exception) -> bool:
+    """Whether a `raise` of ours made the error, and no code of others, fastai's training say, has called it."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return (
+        last is not None
+        and dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+        and all(frame.f_globals.get("__name__", "").split(".")[0] == _PACKAGE for frame in frames)
+    )
