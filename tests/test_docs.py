@@ -70,6 +70,12 @@ def test_the_code_of_the_readme_runs_in_order_as_it_is_typed(pasted):
     assert len(pasted["comparison"].runs) == 4 * 4 and pasted["learn"].sched.val_losses  # the parts of four processes
 
 
+def test_the_readme_is_read_in_minutes():
+    """At most 1,500 words outside the blocks of code."""
+    words = re.sub("```.*?```", "", README, flags=re.S).split()
+    assert len([o for o in words if re.search(r"\w", o)]) <= 1500
+
+
 @pytest.mark.parametrize(
     "line",
     [

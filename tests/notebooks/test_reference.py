@@ -1,0 +1,156 @@
+"""notebooks/reference.ipynb names all that users can type, says what the code says, and runs from top to bottom."""
+
+import re
+from typing import Any
+
+import nbformat
+import pytest
+from fastai.learner import Learner, Recorder
+
+import fastai_clr.all
+from fastai_clr.learner.patches import PATCHES
+from fastai_clr.lr_scheduler import CLRScheduler
+from fastai_clr.record import Record
+from fastai_clr.report import Comparison, Suggestion
+from fastai_clr.schedules import Cycles, Schedule, by_name
+from helpers import NOTEBOOKS, load_run, outputs
+from show_doc import show_doc, shows_error
+
+NAME = "reference"
+SHOWN = re.compile(r'^show_doc\("([\w.]+)", ([\w.]+)\)$', re.M)
+N_ERRORS = 10
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return nbformat.read(NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    run = load_run()
+    run.OUT = tmp_path_factory.mktemp("out")
+    path, _ = run.execute(NAME)
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(params=["committed", pytest.param("executed", marks=pytest.mark.slow)])
+def nb(request):
+    return request.getfixturevalue(request.param)
+
+
+def text(nb, cell_type):
+    return "\n".join(o.source for o in nb.cells if o.cell_type == cell_type)
+
+
+def shown(nb):
+    """For each name that `show_doc` shows: the expression for its object, and the markdown."""
+    found = {}
+    for cell in nb.cells:
+        if call := SHOWN.search(cell.source):
+            found[call[1]] = call[2], cell.outputs[-1].data["text/markdown"]
+    return found
+
+
+def members(cls):
+    """What our own classes among its bases define without an underscore: methods, properties, attributes."""
+    ours = [o for o in cls.__mro__ if o.__module__.startswith("fastai_clr")]
+    names = {name for o in ours for name in [*vars(o), *vars(o).get("__annotations__", ())]}
+    return {name for name in names if not name.startswith("_")}
+
+
+def public_names():
+    """What users can type: the star import, what the plugin puts on fastai's classes, and the members of both."""
+    names = set(fastai_clr.all.__all__)
+    names |= {f"learn.{name}" for name in PATCHES[Learner] if not name.startswith("_")}
+    names |= {f"learn.recorder.{name}" for name in PATCHES[Recorder]}
+    names |= {f"learn.sched.{name}" for name in dir(Record()) if not name.startswith("_")}
+    return names | {
+        f"{o.__name__}.{m}" for o in (Schedule, Cycles, Comparison, Suggestion, CLRScheduler) for m in members(o)
+    }
+
+
+def test_no_public_name_is_missing(committed):
+    named = set(re.findall(r"^\| `(learn\.\w+)` \|", text(committed, "markdown"), re.M))
+    for name, (expression, words) in shown(committed).items():
+        named |= {name, expression} | {f"{name}.{o}" for o in re.findall(r"`(\w+)`", words)}
+    assert sorted(public_names() - named) == []
+
+
+def test_its_words_are_those_of_the_code(committed):
+    """If a docstring or a signature changed: `python notebooks/run.py reference --write`."""
+    names = {**vars(fastai_clr.all), "Learner": Learner, "Recorder": Recorder, "by_name": by_name}
+    for name, (expression, words) in shown(committed).items():
+        if name != "learn.fit":  # its arguments and words are partly those of the installed fastai
+            assert words == show_doc(name, eval(expression, names)).data
+
+
+def test_committed_outputs_are_those_of_the_current_cells(committed):
+    code = [o for o in committed.cells if o.cell_type == "code"]
+    assert committed.metadata["fastai_clr"]["sources"] == load_run().sources_hash(committed)
+    assert [o.execution_count for o in code] == list(range(1, len(code) + 1))
+    assert (NOTEBOOKS / f"{NAME}.ipynb").stat().st_size < 1.5e6
+
+
+def test_code_fits_the_page(committed):
+    assert [o for o in text(committed, "code").splitlines() if len(o) > 100] == []
+
+
+def test_the_contents_list_leads_to_headings(committed):
+    words = text(committed, "markdown")
+    headings = {o.replace(" ", "-") for o in re.findall(r"^#+ (.*)$", words, re.M)}
+    links = re.findall(r"\]\((.*?)\)", words)
+    assert len(links) > 20
+    assert all(o[1:] in headings if o[0] == "#" else (NOTEBOOKS / o).exists() for o in links)
+
+
+def test_every_cell_ran_and_left_no_warning(nb):
+    assert not [o for o in outputs(nb) if o.output_type == "error" or o.get("name") == "stderr"]
+
+
+def test_every_plot_is_there(nb):
+    plots = [o for o in nb.cells if o.cell_type == "code" and re.search(r"(plot\w*|\))\(.*\);$", o.source, re.S)]
+    assert len(plots) > 10
+    for cell in plots:
+        assert any("image/png" in o.get("data", {}) for o in cell.outputs), cell.source
+
+
+def test_ten_errors_are_raised_for_real(nb):
+    troubles = re.findall(r"^\*\*\d+\. ", text(nb, "markdown"), re.M)
+    said = [o.text for c in nb.cells if "with shows_error" in c.source for o in c.outputs if o.output_type == "stream"]
+    assert len(troubles) == len(said) == N_ERRORS
+    assert all(re.match(r"(Type|Value)Error: ", o) for o in said)
+
+
+def documented(lr: Any, *, div: float = 10, cut_div: float | None = None, **gone) -> None:
+    """Do something.
+
+    lr: the peak. div, cut_div: two
+    numbers: large ones.
+
+    gone (or old): a catch-all. Raises TypeError
+    for any. Source: nobody.
+
+    >>> documented(1)
+    """
+
+
+def test_show_doc_makes_a_bullet_of_each_argument():
+    assert show_doc("learn.do", documented).data == (
+        "```python\nlearn.do(lr, *, div: float = 10, cut_div: float | None = None, **gone)\n```\n\n"
+        "Do something.\n\n- `lr`: the peak.\n- `div`, `cut_div`: two numbers: large ones.\n- `gone` (or `old`): a "
+        "catch-all.\n\nRaises TypeError for any.\n\nSource: nobody.\n"
+    )
+
+
+def test_show_doc_knows_attributes_and_properties():
+    assert show_doc("learn.sched", Record).data.startswith("```python\nlearn.sched: Record\n```\n")
+    assert show_doc("Cycles.n_batches", Cycles.n_batches).data.startswith("```python\nCycles.n_batches: int\n```\n")
+
+
+def test_shows_error_prints_the_sentence_and_wants_one(capsys):
+    with shows_error():
+        raise ValueError("lr should be above 0")
+    assert capsys.readouterr().out == "ValueError: lr should be above 0\n"
+    with pytest.raises(AssertionError, match="should raise"), shows_error():
+        pass
