@@ -7,7 +7,7 @@ numbers, and imports neither fastai nor torch.
 
 from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "CircularLR",
     "CircularLRBeta",

@@ -1,0 +1,50 @@
+"""Writes 1.0.0.pickle, what users keep of this release, for later releases to read.
+
+It was run once, on 1.0.0:  python tests/data/make_pickle.py
+pandas reads the pickles of older versions only, so the oldest that this release ran with made it: 2.2.3.
+"""
+
+import pickle
+from pathlib import Path
+
+from fastai.vision.all import CrossEntropyLossFlat, DataLoaders, Learner, accuracy, nn, set_seed, tensor
+from sklearn.datasets import load_digits
+
+import fastai_clr
+from fastai_clr.all import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles
+
+SAMPLE = Path(__file__).with_name("1.0.0.pickle")
+
+
+def each_layer(net):
+    return [list(layer.parameters()) for layer in (net[0], net[2])]
+
+
+def make_sample():
+    set_seed(0)
+    digits = load_digits()
+    items = list(zip(tensor(digits.data).float() / 16, tensor(digits.target)))
+    dls = DataLoaders.from_dsets(items[:640], items[1400:], bs=32, num_workers=0)
+    net = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+    learn = Learner(dls, net, loss_func=CrossEntropyLossFlat(), metrics=accuracy, splitter=each_layer)
+    suggestions = learn.suggest_clr(2), learn.suggest_clr(2, budget=1)
+    comparison = learn.compare_schedules(2, 1e-2, ["clr(10,10)", "constant"], seeds=3)
+    learn.fit([1e-3, 1e-2], 2, cycle_len=1, cycle_mult=2, use_clr=(32, 5, 0.95, 0.85))
+    return {
+        "schedules": [
+            CircularLR(32, 5),
+            CircularLR(4, 2, 0.95, 0.85, cosine=True, div_final=100, gamma=0.99, cycle_gamma=0.5),
+            CircularLRBeta(10, 10, 0.95, 0.85),
+            CosAnneal(slow_start=False),
+            Constant(),
+        ],
+        "cycles": Cycles(n_cycles=3, cycle_len=1, cycle_mult=2, n_iter=10),
+        "sched": learn.sched,
+        "comparison": comparison,
+        "suggestions": suggestions,
+    }
+
+
+if __name__ == "__main__":
+    assert fastai_clr.__version__ == "1.0.0", "a later release reads this file, it does not write it"
+    SAMPLE.write_bytes(pickle.dumps(make_sample(), protocol=4))
