@@ -113,7 +113,8 @@ def test_every_plot_is_there(nb):
 
 def test_ten_errors_are_raised_for_real(nb):
     troubles = re.findall(r"^\*\*\d+\. ", text(nb, "markdown"), re.M)
-    said = [o.text for c in nb.cells if "with shows_error" in c.source for o in c.outputs if o.output_type == "stream"]
+    cells = [o for o in nb.cells if "with shows_error" in o.source]
+    said = ["".join(o.text for o in cell.outputs if o.output_type == "stream") for cell in cells]
     assert len(troubles) == len(said) == N_ERRORS
     assert all(re.match(r"(Type|Value)Error: ", o) for o in said)
 
