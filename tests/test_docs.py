@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from fastai.metrics import accuracy
 
 import fastai_clr
 from helpers import ROOT, make_learner
@@ -37,8 +38,8 @@ def names(learn):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
-def test_docstrings(example, learn):
-    example.globs.update(names(learn))
+def test_docstrings(example, tmp_path):
+    example.globs.update(names(make_learner(tmp_path, 10, metrics=[accuracy])))
     assert doctest.DocTestRunner().run(example).failed == 0
 
 

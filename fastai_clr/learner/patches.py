@@ -93,9 +93,11 @@ class NoFitYet:
         return Record()
 
 
-def plot_lr(self: Any, show_moms: bool = True, show_text: bool = True, ax: Any = None, **others: Any) -> Any:
+def plot_lr(
+    self: Any, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
+) -> Any:
     """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does, with its arguments."""
-    return self.learn.sched.plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, **others)
+    return self.learn.sched.plot_lr(show_moms, show_text, ax, log=log, **gone)
 
 
 PATCHES: dict[type, dict[str, Any]] = {

@@ -26,7 +26,7 @@ def plot_schedule(
 ) -> Any:
     """Draw the learning rates that a call of `fit` with these arguments would train with; trains and changes nothing.
 
-    args, kwargs: the arguments of `fit`, in either style; `cbs=` counts if it sets the rate. If `div`, `cut_div`,
+    n_epoch, ..., moms: the arguments of `fit`, in either style; `cbs=` counts if it sets the rate. If `div`, `cut_div`,
     `n_cycles` or `moms` is among them, the arguments of `fit_clr`.
     show_moms, show_text, ax, log: as in `learn.sched.plot_lr`.
 
@@ -56,10 +56,10 @@ def _signature() -> inspect.Signature:
     """The arguments of `fit`, those that only `fit_clr` has, and those of the picture, for completion and help."""
     own = inspect.signature(plot_schedule).parameters.values()
     of_fit = inspect.signature(fit).parameters.values()
-    of_clr = inspect.signature(fit_clr).parameters
+    of_clr = inspect.signature(fit_clr).parameters.values()
     named = [
         *(p for p in of_fit if p.kind is not p.VAR_KEYWORD),
-        *(of_clr[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in sorted(call07.ONLY_FIT_CLR)),
+        *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in of_clr if p.name in call07.ONLY_FIT_CLR),
         *(p for p in own if p.kind is p.KEYWORD_ONLY),
     ]
     return inspect.Signature(named, return_annotation=Any)
