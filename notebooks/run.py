@@ -68,15 +68,16 @@ def _title(cell):
     return next((o for o in lines if ".fit(" in o or "lr_find(" in o), lines[0])[:90]
 
 
-def _drop_empty_html(cell):
-    """Leave out what a finished progress bar leaves behind: styles and empty tags."""
+def _drop_bars(cell):
+    """Leave out finished progress bars, and the styles and empty tags that others leave behind."""
 
-    def is_empty(o):
+    def is_bar(o):
         text = o.get("data", {}).get("text/html")
-        return text is not None and not re.sub(r"<style>.*?</style>|<[^>]*>", "", text, flags=re.S).strip()
+        shown = None if text is None else re.sub(r"<style>.*?</style>|<[^>]*>", "", text, flags=re.S).strip()
+        return shown == "" or "<progress" in (text or "")
 
     if cell.cell_type == "code":
-        cell.outputs = [o for o in cell.outputs if not is_empty(o)]
+        cell.outputs = [o for o in cell.outputs if not is_bar(o)]
 
 
 def sources_hash(nb) -> str:
@@ -104,15 +105,15 @@ def execute(name="pascal", seed=None, say=print_now):
         asyncio.run(Client(nb, say).async_execute(env=env, stderr=subprocess.DEVNULL))  # what cells say comes by itself
     finally:
         for cell in nb.cells:
-            _drop_empty_html(cell)
+            _drop_bars(cell)
         nbformat.write(nb, executed)
     return executed, sorted(o for o in OUT.glob(f"{name}*.png") if o.stat().st_mtime >= start)
 
 
 def last_text(nb) -> str:
-    """The text that the last code cell printed."""
-    cell = [o for o in nb.cells if o.cell_type == "code"][-1]
-    return "".join(o.get("text", "") for o in cell.outputs).strip()
+    """The text that was printed last."""
+    texts = ["".join(o.get("text", "") for o in cell.get("outputs", [])).strip() for cell in nb.cells]
+    return next((o for o in reversed(texts) if o), "")
 
 
 def main():

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import NOTEBOOKS, load_run, outputs
 
-N_FIGURES = 9
+N_FIGURES = 10
 FITS = (5, 1, 1, 2, 1, 3, 1, 5)  # epochs
 
 
@@ -134,6 +134,14 @@ def test_write_puts_the_result_in_the_notebooks_place(folder):
     nb = nbformat.read(folder / "small.ipynb", as_version=4)
     assert load_run().last_text(nb) == "seed None"
     assert nb.metadata["fastai_clr"]["sources"] == load_run().sources_hash(nb)
+
+
+def test_a_finished_bar_is_left_out_and_the_last_text_is_the_one_printed_last(folder):
+    add_cell(folder, "print('measured'); from fastprogress import progress_bar; list(progress_bar(range(3)))")
+    add_cell(folder, "1 + 1")
+    _, text = run_small(folder)
+    nb = nbformat.read(folder / "out/small.ipynb", as_version=4)
+    assert "progress" not in str(outputs(nb)) and "s: measured\n" in text
 
 
 def test_an_error_ends_the_run_with_its_message(folder):

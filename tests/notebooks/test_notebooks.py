@@ -1,0 +1,74 @@
+"""What all notebooks share: code that fits the page, and a first cell that finds or installs the package."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from helpers import NOTEBOOKS, ROOT
+
+NAMES = sorted(o.stem for o in NOTEBOOKS.glob("*.ipynb"))
+WIDTH = 100  # columns of a cell in JupyterLab on a laptop
+
+
+def code_cells(name):
+    return [o.source for o in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells if o.cell_type == "code"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_fits_the_page(name):
+    assert [line for source in code_cells(name) for line in source.splitlines() if len(line) > WIDTH] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_begins_with_the_same_cell(name):
+    assert code_cells(name)[0] == code_cells("pascal")[0]
+
+
+RUN_FIRST_CELL = """
+import importlib.util, json, sys
+from IPython.core.interactiveshell import InteractiveShell
+
+cell, missing = json.loads(sys.argv[1])
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name in missing else find_spec(name)
+shell, installed = InteractiveShell.instance(), []
+shell.register_magic_function(installed.append, magic_name="pip")
+before = list(sys.path)
+result = shell.run_cell(cell, silent=True)
+print(json.dumps([installed, [o for o in sys.path if o not in before], str(result.error_in_exec or "")]))
+"""
+
+
+@pytest.fixture
+def run_first_cell(tmp_path):
+    """Runs the cell in a folder: what `%pip` got, what is new in sys.path, and the error."""
+
+    def run(folder, missing=()):
+        env = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path / "ipython")}
+        arguments = [sys.executable, "-c", RUN_FIRST_CELL, json.dumps([code_cells("pascal")[0], missing])]
+        done = subprocess.run(arguments, cwd=folder, env=env, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.mark.parametrize("start", ["the notebook's folder", "the clone", "elsewhere"])
+def test_the_first_cell_finds_the_helpers_where_the_package_is_installed(start, run_first_cell, tmp_path):
+    folder = {"the notebook's folder": NOTEBOOKS, "the clone": ROOT, "elsewhere": tmp_path}[start]
+    assert run_first_cell(folder) == [[], [str(NOTEBOOKS)], ""]
+
+
+@pytest.mark.parametrize("missing", ["fastai_clr", "fastai", "mlxtend"])
+def test_the_first_cell_installs_the_clone_where_something_is_missing(missing, run_first_cell):
+    installed, new, error = run_first_cell(NOTEBOOKS, [missing])
+    assert installed == [f'install -e "{ROOT}[notebooks]"']
+    assert set(new) <= {str(NOTEBOOKS), str(ROOT)} and not error
+
+
+def test_the_first_cell_says_where_to_start_if_it_finds_no_clone(run_first_cell, tmp_path):
+    installed, _, error = run_first_cell(tmp_path, ["fastai_clr"])
+    assert not installed and error.startswith("start Jupyter in the folder notebooks/ of a clone")
