@@ -105,6 +105,7 @@ def cell(draw: Callable[[], Any]) -> str:
     """
     import matplotlib.pyplot as plt
 
+    plt.draw_if_interactive()  # loads the backend: Jupyter's switches `ion` on, and `ioff` should put that back
     with plt.ioff():  # no window, and no second picture below the cell
         figure, file = np.ravel(draw())[0].figure, BytesIO()
         figure.savefig(file, format="png", dpi=2 * SCREEN_DPI)  # twice, for screens with small pixels

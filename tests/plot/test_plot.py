@@ -5,6 +5,7 @@ import pytest
 from matplotlib import colors
 
 from fastai_clr import CircularLR, Cycles, plot
+from helpers import run_code
 
 RATES = [np.linspace(0.1, 1, 50) * peak for peak in (1e-4, 1e-3, 1e-2)]
 MOMENTUMS = np.linspace(0.95, 0.85, 50)
@@ -218,3 +219,17 @@ def test_a_momentum_that_stays_is_a_level_line():
     ax = plot.rates(RATES[:1], np.full(50, 0.9) + np.tile([0, 1e-16], 25))
     low, high = ax.figure.axes[1].get_ylim()
     assert high - low > 0.05
+
+
+def test_a_cells_picture_as_the_first_one_leaves_jupyters_own_on():
+    code = """
+import os
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+from fastai_clr import CircularLR
+CircularLR(32, 5)._repr_html_()
+import matplotlib
+print(matplotlib.is_interactive())
+"""
+    assert run_code(code).strip() == "True"
