@@ -18,7 +18,11 @@ class ExperimentBar:
     """
 
     def __init__(self, learn: Any, total: int, per_epoch: int = 1):
-        self._bar: Any = progress_bar(range(total)) if instance_attribute(learn, "progress") is not None else None
+        self._bar: Any = (
+            progress_bar(range(total), leave=not IN_NOTEBOOK)
+            if instance_attribute(learn, "progress") is not None
+            else None
+        )
         self._total, self._per_epoch, self._done, self._width = total, per_epoch, 0, 0
 
     def __enter__(self) -> "ExperimentBar":
@@ -33,8 +37,8 @@ class ExperimentBar:
     def begin(self, name: str, done: int) -> Callback:
         """Say that `name` trains now, with `done` behind; returns a callback that moves the bar with each epoch."""
         if self._bar is not None:
-            self._width = max(self._width, len(name))
-            self._bar.comment = name.ljust(self._width)  # a shorter line would leave the end of a longer one
+            self._width = 0 if IN_NOTEBOOK else max(self._width, len(name))
+            self._bar.comment = name.ljust(self._width)  # in a terminal a shorter line leaves the end of a longer one
             if self._bar.last_v is None:
                 self._bar.update(0)
             self._bar.update_bar(done)  # `update` leaves out what comes soon after another

@@ -13,7 +13,11 @@ from ..report.suggestion import Trial
 from .progress import ExperimentBar
 from .sandbox import Sandbox
 
-__all__ = ["Race", "best_step", "cycle_length", "half_decade", "next_step", "two_digits"]
+__all__ = ["FEWEST", "Race", "best_step", "cycle_length", "half_decade", "next_step", "two_digits"]
+
+FEWEST = 10  # batches in a cycle
+# On the 20 tasks of tests/benchmarks/advice.py the best cycle of a race ends at 0.02 to 0.97 of the loss before it.
+HARDLY_LEARNED = 0.98
 
 Losses = Mapping[int, Sequence[float]]  # of the cycles at each step of half a decade; inf where one diverged
 
@@ -52,6 +56,7 @@ class Race:
 
     center: the peak of step 0, as `fit` takes it. n_iter: batches per epoch. seed: of the first cycle at each peak.
     losses: what decides, the validation losses or, without a validation, the training losses. trials: what was trained.
+    untrained: the loss before any training, None if it was not measured.
     """
 
     box: Sandbox
@@ -62,12 +67,16 @@ class Race:
     seed: int
     losses: dict[int, list[float]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
+    untrained: float | None = None
 
     def run(self, budget: int, behind: int = 0) -> None:
         """Train until another cycle would be more than `budget` batches. behind: batches on the bar before the race."""
         left = budget
         while left >= self.n_batches:
             left -= self._train(next_step(self.losses) if self.losses else 0, behind + budget - left)
+            if self.untrained is None and self.trials[0].valid_loss is not None:
+                with self.box.copy(self.seed) as (twin, _):
+                    self.untrained = float(twin.validate()[0])
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
@@ -82,6 +91,8 @@ class Race:
             twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=[stops, moves_bar])
             losses, valid_losses = list(map(float, twin.recorder.losses)), list(twin.sched.val_losses)
         valid_loss = float(valid_losses[-1]) if valid_losses else None
+        if valid_loss is None and self.untrained is None:
+            self.untrained = losses[0]
         loss = losses[-1] if valid_loss is None else valid_loss
         diverged = stops.is_lost or not isfinite(loss)
         self.losses.setdefault(step, []).append(inf if diverged else loss)
@@ -100,6 +111,11 @@ class Race:
         )
         said = f"After a cycle of {self.n_batches} batches the {which} loss is lowest at this peak: {means[best]:.4g}"
         said += f" ({others})." if others else "; no other peak was tried."
+        if self.untrained is not None and 0 < HARDLY_LEARNED * self.untrained < means[best]:
+            said += (
+                " Do not trust it: these cycles have learned next to nothing, the loss was "
+                f"{self.untrained:.4g} before them. A larger budget makes them longer."
+            )
         noise = self._noise()
         if noise is None:
             said += " One run each does not tell the noise: a larger budget repeats the best."
@@ -125,10 +141,10 @@ def cycle_length(budget: int, n_batches: int, first_cycle: int) -> int:
     """Batches in a cycle of a race of `budget` batches, for a fit of `n_batches` whose first cycle has `first_cycle`.
 
     A fifth of the fit, or 100 batches where these are at most a third of it. Longer where the budget has room for more
-    than six such cycles, and never longer than a cycle of the fit.
+    than six such cycles, and where they would be too short; never longer than a cycle of the fit.
     """
     wanted = max(n_batches / 5, min(100, n_batches / 3))
-    n_cycles = min(max(round(budget / wanted), 3), 6)
+    n_cycles = max(min(round(budget / wanted), 6, budget // FEWEST), 3)
     return min(budget // n_cycles, first_cycle)
 
 

@@ -25,7 +25,7 @@ def short_errors(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
         except (TypeError, ValueError) as error:
             if _is_of_the_arguments(error):
-                raise error.with_traceback(None) from None  # our own frames would bury the sentence
+                raise error.with_traceback(None) from None  # the sentence below says what to type
             raise
 
     return call

@@ -48,7 +48,8 @@ def rates(
         lines += draw_line(ax, iterations, o, color=lines[0].get_color() if lines and not differ else color)
     label_rates(ax, log)
     if differ:
-        _name_groups(ax, lines, [np.max(o) for o in groups], beside=new_figure)
+        last = moms_ax if new_figure and moms_ax is not None else ax
+        _name_groups(last, lines, [np.max(o) for o in groups], beside=new_figure)
     panels = [ax]
     if moms_ax is not None:
         draw_line(moms_ax, iterations, momentums, color=moms_ax.xaxis.label.get_color())  # of the text, on any style

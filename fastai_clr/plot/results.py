@@ -27,10 +27,12 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
 
         axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
     axes = as_axes("axes", axes, 3)
-    for (name, (lrs, losses, scores)), color in zip(curves.items(), distinct_colors(len(curves))):
+    for k, ((name, (lrs, losses, scores)), color) in enumerate(zip(curves.items(), distinct_colors(len(curves)))):
         (line,) = draw_line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name, color=color)
         for ax, runs in zip(axes[1:], (losses, scores)):
-            mean, x = runs.mean(0), np.arange(1, runs.shape[1] + 1)
+            mean, x = runs.mean(0), np.arange(1.0, runs.shape[1] + 1)
+            if len(x) == 1:
+                x += 0.05 * (k - (len(curves) - 1) / 2)  # side by side, so that the bars can be told apart
             draw_line(ax, x, mean, color=line.get_color(), label=name)
             sd = runs.std(0, ddof=1) if len(runs) > 1 else 0 * mean
             if len(runs) > 1 and len(mean) == 1:

@@ -123,9 +123,11 @@ class Record(BatchRecord, EpochRecord):
 
     def _repr_html_(self) -> str:
         if not self.iterations:
-            return f"<p>{escape(repr(self))}</p>"
-        words = escape(f"{self!r}: {self.describe()}")
-        return f"<p>{words}</p>{plot.cell(partial(self.plot_lr, show_text=False))}"
+            return f"<p><code>{escape(repr(self))}</code></p>"
+        words = escape(f"The learning rate {self.describe()}.")
+        return (
+            f"<p><code>{escape(repr(self))}</code></p><p>{words}</p>{plot.cell(partial(self.plot_lr, show_text=False))}"
+        )
 
     def __repr__(self) -> str:
         if not self.iterations:

@@ -114,7 +114,7 @@ class Comparison:
         paired difference to the baseline with its standard error; epochs to the target; seconds.
         """
         columns: dict[tuple[str, str], dict[str, Any]] = {}
-        for name in self.quantities:
+        for name in sorted(self.quantities, key=lambda name: name != self.score):  # what decides comes first
             columns |= self._columns(f"final {name}", lambda run, name=name: run.final(name))
             columns |= self._columns(f"best {name}", lambda run, name=name: run.best(name))
         target = nan if self.target is None else self.target

@@ -39,7 +39,8 @@ class Run:
         self.lrs, self.losses = np.array(learn.sched.lrs), np.array(learn.sched.losses)
         names, self.columns = _columns(learn.recorder)
         rows = [_row(values, names, self.columns[-1]) for values in learn.recorder.values]
-        epochs = pd.DataFrame(rows, index=range(1, len(rows) + 1), columns=names, dtype=object)
+        index = pd.Index(names, dtype=object)  # an older pandas cannot read the strings of pandas 3
+        epochs = pd.DataFrame(rows, index=range(1, len(rows) + 1), columns=index, dtype=object)
         self.epochs = epochs.loc[:, [any(o is not None for o in epochs[name]) for name in names]].astype(float)
         self._without_number = {name for name in names if not rows or rows[-1][names.index(name)] is None}
         self.lower_is_better = {

@@ -27,7 +27,7 @@ def as_text(comparison: Any) -> str:
 def as_html(comparison: Any) -> str:
     """The headline, a row for each schedule, what to know of them, and the picture."""
     rows, baseline, table = _rows(comparison), comparison.baseline, {}
-    words = "".join(f"<p>{escape(o)}</p>" for o in (_headline(comparison), *_notes(comparison, rows)))
+    headline, *notes = (f"<p>{escape(o)}</p>" for o in (_headline(comparison), *_notes(comparison, rows)))
     if baseline in comparison.names:
         rows = [
             Verdict(baseline, len(_runs(comparison, baseline)), _mean(comparison, baseline), nan, nan, "baseline"),
@@ -41,7 +41,8 @@ def as_html(comparison: Any) -> str:
             "": _remark(comparison, row),
             "seconds": f"{np.mean([run.seconds for run in _runs(comparison, row.name)]):.1f}",
         }
-    return words + pd.DataFrame.from_dict(table, orient="index").to_html() + plot.cell(comparison.plot)
+    html = pd.DataFrame.from_dict(table, orient="index").to_html()
+    return "".join([headline, html, *notes, plot.cell(comparison.plot)])
 
 
 def _rows(comparison: Any) -> list[Verdict]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -52,7 +53,7 @@ class Suggestion:
         yield from (self.lr, self.div, self.cut_div, self.why)
 
     def __repr__(self) -> str:
-        return f"{self.call}\n{self.why}"
+        return f"{self.call}\n{fill(self.why, 79)}"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw what the peak was chosen by, and mark it; returns the axes.

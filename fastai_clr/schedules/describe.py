@@ -8,6 +8,7 @@ import numpy as np
 __all__ = ["describe"]
 
 MANY = 6  # more numbers than this are given as a range
+LARGE = 1000  # nobody thinks of the start as the peak divided by more
 
 
 def describe(
@@ -30,7 +31,7 @@ def describe(
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])
-    if 0 < rates[0] < peak * (1 - 1e-9):
+    if peak / LARGE < rates[0] < peak * (1 - 1e-9):
         start += f" ({_number(peak)}/{_number(peak / rates[0], 4)})"
     words = f"starts at {start}, {_course(rates[:length], corners, is_whole)}"
     if momentums is not None:
@@ -41,7 +42,8 @@ def describe(
         highest = _several(np.maximum.reduceat(rates, starts).tolist())
         words += f"; {len(starts)} cycles of {lengths}, with peaks of {highest}"
     if len(peaks) > 1:
-        words += f"; the other parameter groups do the same with peaks of {_several(peaks[:-1])}"
+        others = "" if len(set(peaks)) == 1 else f" with peaks of {_several(peaks[:-1])}"
+        words += f"; the other parameter groups do the same{others}"
     return words
 
 

@@ -168,8 +168,8 @@ class Schedule:
         return describe(factors * peaks[-1], peaks, momentums, cycles.ends.tolist(), corners)
 
     def _repr_html_(self) -> str:
-        words = escape(f"{self!r}: with a peak of 1, over 100 batches, it {self.describe()}")
-        return f"<p>{words}</p>{plot.cell(partial(self.plot, show_text=False))}"
+        words = escape(f"With a peak of 1, over 100 batches, the learning rate {self.describe()}.")
+        return f"<p><code>{escape(repr(self))}</code></p><p>{words}</p>{plot.cell(partial(self.plot, show_text=False))}"
 
 
 def _shapes(cls: type[Schedule]) -> list[type[Schedule]]:

@@ -58,6 +58,7 @@ def test_the_lowest_mean_wins(losses, step):
         (9000, 300, 300, 300),  # never longer than the fit
         (5000, 5000, 500, 500),  # ... or than one of its cycles
         (30, 5000, 5000, 10),  # a small budget: three short ones
+        (40, 20, 20, 10),  # a short fit: fewer cycles than six, that none is shorter than ten
     ],
 )
 def test_how_long_a_cycle_is(budget, n_batches, first_cycle, length):

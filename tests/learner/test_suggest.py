@@ -18,7 +18,7 @@ from helpers import make_tabular
 
 @pytest.fixture
 def trained(monkeypatch):
-    """How many batches each fit of any Learner trained, in order."""
+    """How many batches each copy of a Learner trained, in order; one that only validates counts 0."""
     counts = []
     do_one_batch = suggest.Learner._do_one_batch
     create_opt = suggest.Learner.create_opt
@@ -90,6 +90,7 @@ def test_what_is_trained_stays_within_the_budget(
     learn = learner(n_iter, n_valid=200, metrics=[accuracy])
     trials = learn.suggest_clr(n_epoch, **arguments).trials
     assert sum(trained) <= arguments["budget"] * n_epoch * n_iter
+    trained = [o for o in trained if o]
     assert trials["batches"].tolist() == [length] * n_cycles and not trials["diverged"].any()
     assert trained[-n_cycles:] == trials["batches"].tolist() and 0.9 * finder <= sum(trained[:-n_cycles]) <= finder + 1
 
@@ -179,6 +180,24 @@ def test_why_says_what_was_measured_how_sure_it_is_and_what_is_open(losses, said
     assert ("was tried: a larger" in words) == any("was tried: a larger" in o for o in said)
 
 
+@pytest.mark.parametrize("untrained, is_said", [(0.508, True), (0.52, False), (-1.0, False), (None, False)])
+def test_why_warns_of_cycles_that_have_hardly_learned(untrained, is_said):
+    race = suggest.Race(None, None, 1e-2, 60, 20, 0, losses={0: [0.5]}, untrained=untrained)
+    words = "Do not trust it: these cycles have learned next to nothing, the loss was 0.508 before them."
+    assert (words in race.why()) == is_said
+
+
+@pytest.mark.parametrize("n_valid", [200, 0])
+def test_the_loss_before_a_race_is_measured_on_what_decides(learner, n_valid):
+    learn = learner(60, n_valid=n_valid)
+    untrained = learn.validate()[0] if n_valid else None
+    assert "Do not trust it" not in learn.suggest_clr(3, 1e-2, budget=1).why
+    flat = learn.suggest_clr(3, 1e-9, budget=1)
+    assert "Do not trust it" in flat.why
+    if n_valid:
+        assert f"the loss was {untrained:.4g} before them" in flat.why
+
+
 def test_it_says_what_to_type(learner):
     learn = learner(60, n_groups=3)
     assert str(learn.suggest_clr(3, 1e-2)).startswith("learn.fit_clr(3, 0.01, div=10, cut_div=10)\n")
@@ -243,6 +262,17 @@ def test_a_frozen_and_a_tabular_learner(learner, tmp_path):
     assert len(make_tabular(tmp_path, metrics=accuracy)[0].suggest_clr(10, budget=1).trials) >= 3
 
 
+def test_its_columns_can_be_read_by_an_older_pandas(learner):
+    learn = learner(10, metrics=[accuracy])
+    run = learn.compare_schedules(1, 1e-2, ["constant"], seeds=1).runs[0]
+    assert learn.suggest_clr(2, 1e-2, budget=2).trials.columns.dtype == run.epochs.columns.dtype == object
+
+
+def test_the_smallest_budget_that_the_error_names_is_enough(learner):
+    assert len(learner(20).suggest_clr(1, budget=1.5).trials) == 3
+    assert len(learner(10).suggest_clr(2, budget=2).trials) == 4
+
+
 @pytest.mark.parametrize(
     "arguments, error, match",
     [
@@ -256,6 +286,11 @@ def test_a_frozen_and_a_tabular_learner(learner, tmp_path):
             (1, None, 1, 1),
             ValueError,
             "budget should be at least 1.5 here, which is 3 cycles of 10 batches, but given 1",
+        ),
+        (
+            (1, None, 4, 9),
+            ValueError,
+            "a race needs cycles of at least 10 batches, .* of this fit has 5: leave budget out",
         ),
     ],
 )

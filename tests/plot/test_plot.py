@@ -42,6 +42,14 @@ def test_the_legend_is_beside_the_curves_and_inside_the_figure(n_groups):
     assert legend.x1 <= ax.figure.bbox.x1 and ax.get_window_extent(renderer).width > 100
 
 
+def test_with_momentum_the_legend_is_beside_both_panels():
+    ax, moms_ax = plot.rates(RATES, MOMENTUMS).figure.axes
+    renderer = draw(ax.figure)
+    legend = moms_ax.get_legend().get_window_extent(renderer)
+    assert ax.get_legend() is None and legend.x0 > moms_ax.get_window_extent(renderer).x1
+    assert legend.x1 <= ax.figure.bbox.x1
+
+
 def test_schedules_on_one_axis_have_colours_of_their_own():
     ax = plot.rates([RATES[0]] * 2)
     plot.rates([RATES[1]] * 2, ax=ax)

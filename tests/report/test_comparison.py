@@ -137,6 +137,17 @@ def test_one_epoch_draws_points_with_their_spread():
         assert scores.lines[0].get_marker() == "o" and len(scores.collections) == (len(runs) > 1)
 
 
+def test_after_one_epoch_the_points_of_the_schedules_stand_side_by_side():
+    runs = [run_of(name, k, [v]) for name in "abc" for k, v in enumerate(A)]
+    places = [line.get_xdata()[0] for line in Comparison(runs, "a").plot()[2].lines if line.get_label() in "abc"]
+    assert places == pytest.approx([0.95, 1, 1.05])
+
+
+def test_the_table_begins_with_what_decides():
+    comparison = Comparison(runs_of(a=A, b=A), "a")
+    assert comparison.table.columns[0] == (f"final {comparison.score}", "mean")
+
+
 def test_no_colour_comes_twice():
     rates = Comparison([run_of(f"schedule {k}", 0, [0.5, 0.6]) for k in range(15)], "schedule 0").plot()[0]
     assert len({str(line.get_color()) for line in rates.lines}) == 15

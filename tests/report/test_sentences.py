@@ -159,6 +159,7 @@ def test_a_cell_shows_the_sentence_a_narrow_table_and_the_picture():
         "<th>&lt;b&gt;</th>" in html and "+0.1000 ± 0.0058" in html and "<td>better</td>" in html and "<b>" not in html
     )
     assert "<b>" not in Comparison([*runs_of(a=A), *runs_of(**{"<b>": B})], "<b>")._repr_html_()
+    assert html.index("<table") < html.index('"better" and "worse"'.replace('"', "&quot;")) < html.index("<img")
     assert html.count('src="data:image/png;base64,') == 1
     assert plt.get_fignums() == [figure.number] and plt.gcf() is figure and plt.get_backend() == backend
 

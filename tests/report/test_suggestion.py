@@ -82,3 +82,9 @@ def test_it_unpickles_in_a_process_that_has_not_imported_fastai(tmp_path):
         "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))); print('fastai' in sys.modules)", file
     )
     assert printed.splitlines() == [*str(suggestion()).splitlines(), "False"]
+
+
+def test_its_lines_fit_a_terminal():
+    words = suggestion(why="It is measured. " * 20)
+    first, *lines = repr(words).splitlines()
+    assert first == words.call and max(map(len, lines)) < 80 and " ".join(lines) == words.why.strip()

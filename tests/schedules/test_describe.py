@@ -104,6 +104,17 @@ def test_a_rate_that_underflows_has_no_ratio():
     assert CircularLR(1e308, 2).describe(1e-300, 4).startswith("starts at 0, rises for 2 batches")
 
 
+def test_a_ratio_that_nobody_thinks_of_is_not_said():
+    rates = np.geomspace(1e-7, 1, 100)
+    assert describe(rates, [1.0], None, [100]) == "starts at 1e-07, rises for 100 batches to 1"
+
+
+def test_groups_of_the_same_peak_do_the_same():
+    assert Constant().describe(lr=[0.1, 0.1], n_batches=5) == (
+        "starts at 0.1, stays for 5 batches; the other parameter groups do the same"
+    )
+
+
 def test_rates_without_a_shape_are_not_told_stretch_by_stretch():
     rates = np.random.default_rng(0).uniform(0.1, 0.9, 1000)
     assert re.fullmatch(

@@ -148,7 +148,6 @@ def test_values_that_make_no_schedule(values, error, words):
 
 def test_a_cell_shows_the_words_and_one_picture():
     html = CircularLR(32, 5, 0.95, 0.85)._repr_html_()
-    assert html.startswith(
-        "<p>CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85): with a peak of 1, over 100 batches"
-    )
-    assert "starts at 0.0312 (1/32)" in html and html.count("data:image/png") == 1 and plt.get_fignums() == []
+    assert html.startswith("<p><code>CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)</code></p>")
+    assert "<p>With a peak of 1, over 100 batches, the learning rate starts at 0.0312 (1/32), rises for 20" in html
+    assert html.count("data:image/png") == 1 and plt.get_fignums() == []
