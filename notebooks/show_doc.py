@@ -77,15 +77,17 @@ def _without_modules(types: str) -> str:
     return re.sub(r"\b[A-Za-z_]\w*\.(?=[A-Za-z_])", "", types)
 
 
-def _arguments(o: Any) -> set[str]:
-    """The names that the docstring of `o` may explain: its arguments, and what a class has."""
+def _arguments(o: Any) -> set[str] | None:
+    """The names that the docstring of `o` may explain: its arguments, and what a class has; None for any, a table's columns."""
+    if "DataFrame" in str(getattr(getattr(o, "fget", o), "__annotations__", {}).get("return", "")):
+        return None
     names = set(inspect.signature(o).parameters) if callable(o) else set()
     if inspect.isclass(o):
         names |= set(dir(o)).union(*(vars(base).get("__annotations__", ()) for base in o.__mro__))
     return names
 
 
-def _as_markdown(doc: str, arguments: set[str]) -> str:
+def _as_markdown(doc: str, arguments: set[str] | None) -> str:
     """A docstring as markdown: a bullet for each argument that it explains."""
     blocks = []
     for paragraph in re.split(r"\n\n|\s(?=Source: )|(?<=\.)\s(?=Raises \w+Error)", doc):
@@ -94,9 +96,13 @@ def _as_markdown(doc: str, arguments: set[str]) -> str:
     return re.sub(r"(\n- .*\n)\n(?=- )", r"\1", "\n".join(blocks))  # one list, not two
 
 
-def _explained(text: str, arguments: set[str]) -> list[str]:
+def _explained(text: str, arguments: set[str] | None) -> list[str]:
     """The parts of a paragraph: 'lr: the peak. div, cut_div: two numbers.' are two bullets."""
-    starts = [o for o in NAMES.finditer(text) if {part.split()[0] for part in o[1].split(", ")} <= arguments]
+    starts = [
+        o
+        for o in NAMES.finditer(text)
+        if arguments is None or {part.split()[0] for part in o[1].split(", ")} <= arguments
+    ]
     if not starts:
         return [text + "\n"]
     before, ends = text[: starts[0].start()].strip(), [o.start() for o in starts[1:]] + [len(text)]

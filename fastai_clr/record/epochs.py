@@ -89,7 +89,7 @@ class EpochRecord:
         """What each finished cycle reached: a pandas table with a row per cycle, by its number from 1.
 
         epochs, batches: trained when the cycle ended, with those that `start_epoch` left out; epochs may be a fraction.
-        valid_loss, and a column per metric of the validation: their values at the cycle's end.
+        valid_loss: validation loss at the cycle's end. A column for each metric of the validation follows it.
         gain: of the first metric over the cycle before, without metrics of the validation loss; positive is better.
         Which way that is, the metric's name says, or its attribute `lower_is_better`.
 
