@@ -110,9 +110,9 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """A row for each schedule.
 
-        It has the final and the best value of what decides, then of the other metrics and the loss: mean and sd over the
-        seeds, the paired difference to the baseline (diff) and its standard error (se). After them come the epochs to
-        the target, and the seconds of a run.
+        It has the final and the best value of what decides, then of the other metrics and the loss: mean and sd over
+        the seeds, the paired difference to the baseline (diff) and its standard error (se). After them come the epochs
+        to the target, and the seconds of a run.
         """
         columns: dict[tuple[str, str], dict[str, Any]] = {}
         for name in sorted(self.quantities, key=lambda name: name != self.score):  # what decides comes first
