@@ -78,7 +78,7 @@ def _without_modules(types: str) -> str:
 
 
 def _arguments(o: Any) -> set[str] | None:
-    """The names that the docstring of `o` may explain: arguments, what a class has; None for any name, of a column say."""
+    """The names that the docstring of `o` may explain: arguments, what a class has; None for a table: its columns."""
     if "DataFrame" in str(getattr(getattr(o, "fget", o), "__annotations__", {}).get("return", "")):
         return None
     names = set(inspect.signature(o).parameters) if callable(o) else set()
