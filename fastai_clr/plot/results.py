@@ -89,6 +89,8 @@ def race(peaks: Any, losses: Any, chosen: float, ylabel: str, ax: Any = None) ->
     (mean,) = ax.plot(tried[np.isfinite(means)], means[np.isfinite(means)], linewidth=1)
     ax.plot(peaks, losses, "o", color=mean.get_color())
     ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
+    ax.set_xticks(tried, [f"{peak:.2g}" for peak in tried])
+    ax.minorticks_off()
     for peak in np.unique(peaks[~np.isfinite(losses)]):
         ax.text(peak, 0.97, "diverged", rotation=90, ha="center", va="top", transform=ax.get_xaxis_transform())
     _mark_chosen(ax, chosen)
