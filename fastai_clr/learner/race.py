@@ -107,8 +107,8 @@ class Race:
         said += f" ({others})." if others else "; no other peak was tried."
         if len(tried) > 2 and max(means.values()) - means[best] < TELLING * abs(means[best]):
             said += (
-                f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart: the peak matters little, "
-                "or the cycles were too short to learn anything. A larger budget makes them longer."
+                f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart: the peak matters "
+                "little, or the cycles were too short to learn anything. A larger budget makes them longer."
             )
         noise = self._noise()
         if noise is None:
