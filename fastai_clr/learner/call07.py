@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and
 ONLY_FIT_CLR = {"div", "cut_div", "n_cycles", "moms"}
 _SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that may stand beside them
 _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
-_FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr"}  # of `fit_one_cycle`
+_FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr", "clr": "use_clr"}  # of `fit_one_cycle`; a slip
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,9 @@ def _check_order(given: Mapping[str, Any]) -> None:
     """Raise TypeError if rate and number of cycles are swapped: fastai 2's order, or a slip."""
     rate, n = given["n_cycle"], given["lrs"]
     is_rate = isinstance(rate, Real) and not isinstance(rate, Integral) and not float(rate).is_integer()
-    if not (is_rate and isinstance(n, Integral)):
+    if not (is_rate and isinstance(n, Real) and float(n).is_integer()):
         return
+    n = int(float(n))
     defaults, clr = {**ARGUMENTS, **_SHARED}, as_list(given["use_clr"])
     others = [
         name for name in given if name not in ("lrs", "n_cycle", "cycle_len") and given[name] is not defaults[name]

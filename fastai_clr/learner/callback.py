@@ -73,6 +73,9 @@ class CLRCallback(SelectiveCallback):
                 raise TypeError(f"{name} should be the name of a file, but given {value!r}")
         self.schedule, self.n_cycles, self.cycle_len, self.cycle_mult = schedule, n_cycles, cycle_len, cycle_mult
         self.cycle_save_name, self.best_save_name = cycle_save_name, best_save_name
+        arguments = {name: getattr(self, name) for name in inspect.signature(CLRCallback).parameters}
+        arguments["schedule"] = schedule.to_dict()  # plain values: fastai's `WandbCallback` logs them
+        self.__stored_args__ = getattr(self, "__stored_args__", {}) | arguments  # a subclass may have stored its own
 
     def __repr__(self) -> str:
         parameters = inspect.signature(CLRCallback).parameters.values()
@@ -82,12 +85,6 @@ class CLRCallback(SelectiveCallback):
 
     def __str__(self) -> str:
         return type(self).__name__  # the key under which `WandbCallback` logs the arguments
-
-    @property
-    def __stored_args__(self) -> dict[str, Any]:
-        """The arguments in plain values, as `WandbCallback` logs them."""
-        names = inspect.signature(CLRCallback).parameters
-        return {name: getattr(self, name) for name in names} | {"schedule": self.schedule.to_dict()}
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
         """The cycles of a fit.

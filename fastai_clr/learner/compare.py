@@ -109,9 +109,8 @@ def compare_schedules(
                 grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
             if grid_runs:
                 peaks = {k: [o] for k, o in best_peaks(grid_runs, compared_columns(grid_runs)[1]).items()}
-            for seed, name in product(
-                seeds, schedules
-            ):  # a seed at a time: an interruption leaves what can be compared
+            # A seed at a time: an interruption leaves what can be compared.
+            for seed, name in product(seeds, schedules):
                 runs.append(trainer.train(box, bar, name, seed, peaks[name][0]))
             bar.move(n_runs * n_epoch)
         except KeyboardInterrupt:

@@ -74,7 +74,11 @@ def _signature() -> inspect.Signature:
     native = inspect.signature(native_fit)
     named = [p for p in native.parameters.values() if p.kind is not p.VAR_KEYWORD]
     rest = [p for p in native.parameters.values() if p.kind is p.VAR_KEYWORD]
-    of_07 = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=o) for k, o in call07.ARGUMENTS.items()]
+    of_07 = [
+        inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=o)
+        for k, o in call07.ARGUMENTS.items()
+        if k not in native.parameters
+    ]
     return native.replace(parameters=[*named, *of_07, *rest])
 
 

@@ -80,9 +80,9 @@ class FitPlan:
     def from_clr(
         cls,
         learn: Any,
-        n_epoch: int,
+        n_epoch: Any,
         lr: Any,
-        div: float,
+        div: Any,
         cut_div: float,
         n_cycles: int,
         moms: Any,
@@ -92,7 +92,11 @@ class FitPlan:
         start_epoch: int,
     ) -> "FitPlan":
         """The fit that a call of `fit_clr` asks for."""
+        if isinstance(n_epoch, float) and isinstance(lr, int):
+            raise TypeError(f"n_epoch should be an integer, but given {n_epoch}: try learn.fit_clr({lr}, {n_epoch})")
         n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+        if is_several(div) and len(div) == 2:
+            raise TypeError(f"div should be a number, but given {div!r}: try div={div[0]!r}, cut_div={div[1]!r}")
         if moms is not None and not (is_several(moms) and len(moms) == 2):
             error = ValueError if is_several(moms) else TypeError
             raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")

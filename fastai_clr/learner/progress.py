@@ -30,6 +30,7 @@ class ExperimentBar:
 
     def __exit__(self, *_: Any) -> None:
         if self._bar is not None and self._done < self._total:
+            self._bar.leave = True  # also in a notebook, where a finished bar goes
             self._bar.on_interrupt()
         if self._bar is not None and not IN_NOTEBOOK:
             print()  # what is printed next begins a line

@@ -108,7 +108,7 @@ class Race:
         if len(tried) > 2 and max(means.values()) - means[best] < TELLING * abs(means[best]):
             said += (
                 f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart: the peak matters "
-                "little, or the cycles were too short to learn anything. A larger budget makes them longer."
+                "little, or the cycles were too short to learn anything. A much larger budget makes them longer."
             )
         noise = self._noise()
         if noise is None:

@@ -10,7 +10,7 @@ __all__ = ["short_errors"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_PACKAGE = __name__.split(".")[0]
+_OURS = {__name__.split(".")[0], "contextlib"}
 
 
 def short_errors(method: Callable[P, R]) -> Callable[P, R]:
@@ -25,20 +25,24 @@ def short_errors(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
         except (TypeError, ValueError) as error:
             if _is_of_the_arguments(error):
-                raise error.with_traceback(None) from None  # the sentence below says what to type
+                raise error.with_traceback(None)  # the sentence below says what to type
             raise
 
     return call
 
 
 def _is_of_the_arguments(error: Exception) -> bool:
-    """Whether a `raise` of ours made the error, and no code of others, fastai's training say, has called it."""
+    """Whether a `raise` of ours made the error, not from another one, and no code of others has called it.
+
+    What fastai's training calls is so no slip. An error in a user's function, which is the cause of ours, stays whole.
+    """
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return (
         last is not None
+        and error.__cause__ is None
         and dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
-        and all(frame.f_globals.get("__name__", "").split(".")[0] == _PACKAGE for frame in frames)
+        and all(frame.f_globals.get("__name__", "").split(".")[0] in _OURS for frame in frames)
     )

@@ -69,8 +69,8 @@ class StopAtCycleEnd(SelectiveCallback):
         if schedule is None or cycles is None or isinstance(schedule, Constant):
             raise ValueError(
                 "StopAtCycleEnd needs cycles to stop at the end of, but this fit has none: try learn.fit(lr, 4, "
-                "cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd()), or take it out with "
-                "learn.remove_cb(StopAtCycleEnd)"
+                "cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd()), or leave it out of "
+                "cbs= (if the Learner has it: learn.remove_cb(StopAtCycleEnd))"
             )
         if cycles.n_cycles == 1:
             raise ValueError(

@@ -85,9 +85,8 @@ def suggest_clr(
     why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
     of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
     call = f"learn.fit_clr({n_epoch}, {peak_in_words(lr)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
-    names = pd.Index(
-        [o.name for o in fields(Trial)], dtype=object
-    )  # an older pandas cannot read the strings of pandas 3
+    # dtype: an older pandas cannot read the strings of pandas 3
+    names = pd.Index([o.name for o in fields(Trial)], dtype=object)
     table = pd.DataFrame([asdict(o) for o in trials], columns=names)
     return Suggestion(lr, DIV, CUT_DIV, why, call, table, curves)
 

@@ -44,6 +44,8 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
     label_axes(axes[2], "epoch", score)
     if target is not None:
         axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
+        where = axes[2].get_yaxis_transform()
+        axes[2].text(0.01, target, "target", transform=where, va="bottom", fontsize="small", color="grey")
     if new_figure:
         legend_below(axes[0])
     else:
@@ -111,8 +113,12 @@ def cell(draw: Callable[[], Any]) -> str:
 
     plt.draw_if_interactive()  # loads the backend: Jupyter's switches `ion` on, and `ioff` should put that back
     with plt.ioff():  # no window, and no second picture below the cell
-        figure, file = np.ravel(draw())[0].figure, BytesIO()
-        figure.savefig(file, format="png", dpi=2 * SCREEN_DPI)  # twice, for screens with small pixels
-        plt.close(figure)
+        before, file = set(plt.get_fignums()), BytesIO()
+        try:
+            figure = np.ravel(draw())[0].figure
+            figure.savefig(file, format="png", dpi=2 * SCREEN_DPI)  # twice, for screens with small pixels
+        finally:
+            for number in set(plt.get_fignums()) - before:
+                plt.close(number)
     style = f"width: {SCREEN_DPI * figure.get_figwidth():.0f}px; max-width: 100%"
     return f'<img style="{style}" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'

@@ -47,6 +47,8 @@ class BatchRecord:
             self._held.extend(held)
         self._factors.append(factor)
         if momentum is not None:
+            missing = len(self._factors) - 1 - len(self.momentums)  # before an optimizer with momentum came
+            self.momentums.extend([nan] * missing)
             self.momentums.append(momentum)
         if loss is not None:
             self.losses.append(loss)

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 from html import escape
 from typing import Any
@@ -138,7 +139,8 @@ class Record(BatchRecord, EpochRecord):
         return f"Record({schedule}: {n} {batches}, {n_epoch} {epochs} validated)"
 
     def __getattr__(self, name: str) -> Any:
-        why = _GONE.get(name, f"it has {', '.join(_FOR_USERS)}")
+        near = get_close_matches(name, _FOR_USERS, n=1, cutoff=0.75)
+        why = _GONE.get(name, f"did you mean {near[0]}?" if near else f"it has {', '.join(_FOR_USERS)}")
         raise AttributeError(f"learn.sched has no {name!r}: {why}")
 
     def __dir__(self) -> list[str]:
@@ -201,7 +203,7 @@ class Record(BatchRecord, EpochRecord):
     def _check_recorded(self) -> None:
         if not self.iterations:
             raise ValueError(
-                "learn.sched has nothing to plot yet: train first, say learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))"
+                "learn.sched holds nothing yet: train first, say learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))"
             )
 
 

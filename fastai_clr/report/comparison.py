@@ -116,7 +116,7 @@ class Comparison:
         to the target, and the seconds of a run.
         """
         columns: dict[tuple[str, str], dict[str, Any]] = {}
-        for name in sorted(self.quantities, key=lambda name: name != self.score):  # what decides comes first
+        for name in sorted(self.quantities, key=lambda name: name != self.score):  # the score comes first
             columns |= self._columns(f"final {name}", lambda run, name=name: run.final(name))
             columns |= self._columns(f"best {name}", lambda run, name=name: run.best(name))
         target = nan if self.target is None else self.target

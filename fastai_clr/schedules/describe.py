@@ -8,7 +8,7 @@ import numpy as np
 __all__ = ["describe"]
 
 MANY = 6  # more numbers than this are given as a range
-LARGE = 1000  # nobody thinks of the start as the peak divided by more
+LARGE = 1000  # as after `lr_find`: a ratio that nobody has chosen
 
 
 def describe(
@@ -31,7 +31,7 @@ def describe(
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])
-    if peak / LARGE < rates[0] < peak * (1 - 1e-9):
+    if 0 < rates[0] < peak * (1 - 1e-9) and (is_whole or peak <= LARGE * rates[0]):
         start += f" ({_number(peak)}/{_number(peak / rates[0], 4)})"
     words = f"starts at {start}, {_course(rates[:length], corners, is_whole)}"
     if momentums is not None:

@@ -1,7 +1,7 @@
 """What every schedule can do: give its values at any step, draw itself, say itself in words."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import partial
 from html import escape
 from typing import Any, overload
@@ -29,8 +29,7 @@ class Schedule:
     mom_b: float | None = None
 
     def __repr__(self) -> str:
-        shape: Any = self  # a dataclass
-        values = [(o, getattr(self, o.name)) for o in fields(shape)]
+        values = [(o, getattr(self, o.name)) for o in _settings(self)]
         given = [
             f"{o.name}={value!r}" for o, value in values if value is not None and (not o.kw_only or value != o.default)
         ]
@@ -76,10 +75,9 @@ class Schedule:
         """The schedule in plain values, for JSON or the configuration of an experiment log; `from_dict` reads it.
 
         >>> CircularLR(32, 5).to_dict()["div"], CosAnneal().to_dict()
-        (32, {'schedule': 'CosAnneal', 'slow_start': True})
+        (32, {'slow_start': True, 'schedule': 'CosAnneal'})
         """
-        shape: Any = self  # a dataclass
-        return {"schedule": type(self).__name__, **{o.name: getattr(self, o.name) for o in fields(shape)}}
+        return {o.name: getattr(self, o.name) for o in _settings(self)} | {"schedule": type(self).__name__}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Schedule":
@@ -93,12 +91,13 @@ class Schedule:
         """
         if not isinstance(values, Mapping):
             raise TypeError(f"values should be a dict as to_dict() gives it, but given {values!r}")
-        shapes, settings = {o.__name__: o for o in _shapes(Schedule)}, dict(values)
+        ours_last = sorted(_shapes(Schedule), key=lambda o: o.__module__.startswith("fastai_clr."))
+        shapes, settings = {o.__name__: o for o in ours_last}, dict(values)  # of two with the same name ours counts
         name = settings.pop("schedule", None)
-        if name not in shapes:
+        if not isinstance(name, str) or name not in shapes:
             raise ValueError(f"'schedule' should be one of {', '.join(sorted(shapes))}, but given {name!r}")
         shape: Any = shapes[name]
-        known = [o.name for o in fields(shape)]
+        known = [o.name for o in _settings(shape)]
         for setting in settings:
             if setting not in known:
                 raise ValueError(f"{name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
@@ -170,6 +169,11 @@ class Schedule:
     def _repr_html_(self) -> str:
         words = escape(f"With a peak of 1, over 100 batches, the learning rate {self.describe()}.")
         return f"<p><code>{escape(repr(self))}</code></p><p>{words}</p>{plot.cell(partial(self.plot, show_text=False))}"
+
+
+def _settings(shape: Any) -> tuple[Any, ...]:
+    """The fields of a schedule, or of its class; none if it is no dataclass."""
+    return fields(shape) if is_dataclass(shape) else ()
 
 
 def _shapes(cls: type[Schedule]) -> list[type[Schedule]]:

@@ -10,8 +10,9 @@ from fastai.callback.tracker import ReduceLROnPlateau, SaveModelCallback
 from fastai.learner import Learner, Metric
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, OptimWrapper, RMSProp, ranger
+from fastcore.basics import store_attr
 
-from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles
+from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles, Schedule
 from fastai_clr.learner.native import NATIVE
 from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates
 
@@ -422,3 +423,21 @@ def test_an_experiment_log_gets_its_numbers_as_plain_values():
         best_save_name=None,
     )  # fmt: skip
     assert json.loads(json.dumps(values)) == values
+
+
+def test_a_subclass_may_store_arguments_of_its_own():
+    class Mine(CLRCallback):
+        def __init__(self, schedule, mine=1):
+            store_attr("mine")
+            super().__init__(schedule)
+
+    values = Mine(CircularLR(32, 5), 3).__stored_args__
+    assert values["schedule"] == CircularLR(32, 5).to_dict() and values.get("mine", 3) == 3
+
+
+def test_a_schedule_that_is_no_dataclass_can_be_shown():
+    class Half(Schedule):
+        def factor(self, i, cycle):
+            return 0.5
+
+    assert repr(CLRCallback(Half())) == "CLRCallback(Half())" and Half().to_dict() == {"schedule": "Half"}

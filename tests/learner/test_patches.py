@@ -528,13 +528,13 @@ def test_a_notebook_can_complete_what_both_styles_take():
     assert {"cycle_len", "use_clr", "use_clr_beta", "cycle_mult", "wds"} <= set(parameters)
     assert Learner.fit.__name__ == "fit" and "use_clr=(32, 5)" in Learner.fit.__doc__
     for name in list(parameters)[1:]:
-        assert re.search(rf"^    (.*[ (])?{name}\b.*: ", Learner.fit.__doc__, re.M), name  # explained, with its unit
+        assert re.search(rf"^ *(.*[ (])?{name}\b.*: ", Learner.fit.__doc__, re.M), name  # explained, with its unit
     assert list(inspect.signature(Learner.fit_clr).parameters)[1:] == (
         ["n_epoch", "lr", "div", "cut_div", "n_cycles", "moms", "wd", "cbs", "reset_opt", "start_epoch"]
     )
 
 
-def test_a_preview_completes_the_arguments_of_both_fits():
+def test_a_preview_shows_the_arguments_of_both_fits():
     parameters = inspect.signature(Learner.plot_schedule).parameters
     both = {*inspect.signature(Learner.fit).parameters, *inspect.signature(Learner.fit_clr).parameters}
     assert both | {"show_moms", "show_text", "ax", "log"} == set(parameters)

@@ -44,7 +44,23 @@ def test_a_slip_shows_one_frame_between_the_users_line_and_the_sentence(tmp_path
     with pytest.raises((TypeError, ValueError)) as error:
         SLIPS[slip](learn)
     assert frames(error)[0] == Path(__file__) and frames(error)[1:] == [Path(short_errors.__file__)]
-    assert error.value.__cause__ is None and error.value.__suppress_context__
+    assert error.value.__cause__ is None and error.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda o: o.fit(1e-2, 1, cycle_len=3, clr=(32, 5)), "fit has no argument 'clr': did you mean use_clr?"),
+        (lambda o: o.fit(3.0, 1e-2), "the rate comes first, try learn.fit(0.01, 3)"),
+        (lambda o: o.fit_clr(1e-2, 3), "n_epoch should be an integer, but given 0.01: try learn.fit_clr(3, 0.01)"),
+        (lambda o: o.fit_clr(3, 1e-2, (32, 5)), "div should be a number, but given (32, 5): try div=32, cut_div=5"),
+        (lambda o: o.fit(3, 1e-2, cbs=StopAtCycleEnd()), "or leave it out of cbs="),
+    ],
+)
+def test_a_slip_is_told_what_to_type(tmp_path, call, words):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call(make_learner(tmp_path, 4))
+    assert words in str(error.value)
 
 
 def fails_in_a_callback(learn):
@@ -98,6 +114,24 @@ def test_every_other_exception_keeps_its_frames(tmp_path, fit, file):
     with pytest.raises(Exception) as error:
         fit(learn)
     assert len(frames(error)) > 4 and str(file) in str(frames(error)[-1])
+
+
+def test_an_error_in_a_function_of_the_users_stays_its_cause(tmp_path):
+    def mine(position):
+        return {}["typo"]
+
+    with pytest.raises(TypeError, match="'mine'. should be a schedule") as error:
+        make_learner(tmp_path, 4).compare_schedules(1, 1e-2, {"mine": mine, "flat": "constant"}, seeds=1)
+    assert isinstance(error.value.__cause__, KeyError) and len(frames(error)) > 2
+
+
+def test_the_exception_that_the_user_handles_meanwhile_is_shown_too(tmp_path):
+    with pytest.raises(TypeError) as error:
+        try:
+            raise FileNotFoundError("theirs")
+        except FileNotFoundError:
+            SLIPS["swapped"](make_learner(tmp_path, 4))
+    assert isinstance(error.value.__context__, FileNotFoundError) and not error.value.__suppress_context__
 
 
 def test_an_error_of_ours_that_no_raise_made_keeps_its_frames(tmp_path, monkeypatch):

@@ -241,3 +241,21 @@ import matplotlib
 print(matplotlib.is_interactive())
 """
     assert run_code(code).strip() == "True"
+
+
+def test_a_cells_picture_that_fails_leaves_no_figure_open():
+    def fails():
+        plt.subplots()
+        raise ValueError("theirs")
+
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match="theirs"):
+        plot.cell(fails)
+    assert plt.get_fignums() == before
+
+
+def test_a_cells_picture_is_drawn_with_interactive_mode_off():
+    modes = []
+    with plt.ion():
+        plot.cell(lambda: (modes.append(plt.isinteractive()), plt.subplots()[1])[1])
+        assert modes == [False] and plt.isinteractive()

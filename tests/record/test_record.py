@@ -168,7 +168,7 @@ def test_what_people_did_with_learn_sched_in_2018(trained, call):
 
 def test_nothing_to_plot_before_the_first_fit(learn):
     for plot in (learn.sched.plot_lr, learn.sched.plot_loss, learn.sched.plot, learn.recorder.plot_lr):
-        with pytest.raises(ValueError, match=r"nothing to plot yet: train first, say learn.fit\(1e-2, 1, cycle_len=3"):
+        with pytest.raises(ValueError, match=r"holds nothing yet: train first, say learn.fit\(1e-2, 1, cycle_len=3"):
             plot()
 
 
@@ -183,8 +183,10 @@ def test_a_wrong_number_to_skip(trained, n_skip, error):
 
 def test_unknown_attributes_list_the_known_ones(trained):
     with pytest.raises(
-        AttributeError, match=r"learn.sched has no 'lr': it has .*all_lrs,.* lrs, metric_names, momentums,"
+        AttributeError, match=r"learn.sched has no 'unknown': it has .*all_lrs,.* lrs, metric_names, momentums,"
     ):
+        trained.sched.unknown  # noqa: B018
+    with pytest.raises(AttributeError, match="learn.sched has no 'lr': did you mean lrs?"):
         trained.sched.lr  # noqa: B018
 
 
@@ -417,7 +419,7 @@ def test_an_interrupted_fit_in_words(learner):
 
 
 def test_nothing_to_say_before_the_first_fit(learn):
-    with pytest.raises(ValueError, match="nothing to plot yet: train first"):
+    with pytest.raises(ValueError, match="holds nothing yet: train first"):
         learn.sched.describe()
     assert repr(learn.sched) == "Record(nothing recorded yet)"
     assert learn.sched._repr_html_() == "<p><code>Record(nothing recorded yet)</code></p>"
@@ -429,6 +431,20 @@ def test_a_cell_shows_the_words_and_one_picture(trained):
     assert html.count("data:image/png") == 1 and plt.get_fignums() == []
     trained.fit(1, 1e-2)
     assert "<code>Record(fastai&#x27;s own fit: 20 batches, 1 epoch validated)</code>" in trained.sched._repr_html_()
+
+
+def test_momentum_that_begins_in_the_middle_stands_beside_its_batches():
+    record = Record()
+    for momentum in (None, None, 0.9):
+        record.add_batch(1.0, momentum, 0.5)
+    np.testing.assert_array_equal(record.to_frame().momentum, [np.nan, np.nan, 0.9])
+
+
+def test_completion_leaves_out_what_writes_a_record_alone():
+    ours = [o for o in Record.__mro__ if o.__module__.startswith("fastai_clr")]
+    members = {name for o in ours for name in [*vars(o), *vars(o).get("__annotations__", ())] if name[0] != "_"}
+    writes = "add_batch add_epoch begin_epoch end_cycle of_rates of_recorder trim values_at_cycle_ends".split()
+    assert {o for o in dir(Record()) if o[0] != "_"} == members - set(writes)
 
 
 def test_completion_offers_what_users_use(trained):

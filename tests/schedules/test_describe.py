@@ -106,7 +106,7 @@ def test_a_rate_that_underflows_has_no_ratio():
 
 def test_a_ratio_that_nobody_thinks_of_is_not_said():
     rates = np.geomspace(1e-7, 1, 100)
-    assert describe(rates, [1.0], None, [100]) == "starts at 1e-07, rises for 100 batches to 1"
+    assert describe(rates, [1.0], None, [100], is_whole=False) == "starts at 1e-07, rises for 100 batches to 1"
 
 
 def test_groups_of_the_same_peak_do_the_same():

@@ -151,3 +151,12 @@ def test_a_cell_shows_the_words_and_one_picture():
     assert html.startswith("<p><code>CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)</code></p>")
     assert "<p>With a peak of 1, over 100 batches, the learning rate starts at 0.0312 (1/32), rises for 20" in html
     assert html.count("data:image/png") == 1 and plt.get_fignums() == []
+
+
+def test_ours_counts_of_two_shapes_with_the_same_name():
+    @dataclass(frozen=True, repr=False)
+    class Constant(Schedule):
+        def factor(self, i, cycle):
+            return 0.5
+
+    assert Schedule.from_dict(Constant().to_dict()) == fastai_clr.Constant() != Constant()
