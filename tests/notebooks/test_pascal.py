@@ -14,17 +14,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import NOTEBOOKS, load_run, outputs
 
+NAME = "pascal"
 N_FIGURES = 10
 FITS = (5, 1, 1, 2, 1, 3, 1, 5)  # epochs
 
 
 def code_cells(nb):
     return [o for o in nb.cells if o.cell_type == "code"]
-
-
-@pytest.fixture(scope="module")
-def committed():
-    return nbformat.read(NOTEBOOKS / "pascal.ipynb", as_version=4)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +36,9 @@ def running():
     return nbformat.read(executed, as_version=4), pictures, said
 
 
-@pytest.fixture(params=["committed", pytest.param("executed", marks=pytest.mark.slow)])
-def nb(request):
-    return (
-        request.getfixturevalue("committed") if request.param == "committed" else request.getfixturevalue("running")[0]
-    )
+@pytest.fixture(scope="module")
+def executed(running):
+    return running[0]
 
 
 def test_committed_outputs_are_those_of_the_current_cells(committed):

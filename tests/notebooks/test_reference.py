@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import nbformat
 import pytest
 from fastai.learner import Learner, Recorder
 
@@ -19,24 +18,6 @@ from show_doc import show_doc, shows_error
 NAME = "reference"
 SHOWN = re.compile(r'^show_doc\("([\w.]+)", ([\w.]+)\)$', re.M)
 N_ERRORS = 10
-
-
-@pytest.fixture(scope="module")
-def committed():
-    return nbformat.read(NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
-
-
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    run = load_run()
-    run.OUT = tmp_path_factory.mktemp("out")
-    path, _ = run.execute(NAME)
-    return nbformat.read(path, as_version=4)
-
-
-@pytest.fixture(params=["committed", pytest.param("executed", marks=pytest.mark.slow)])
-def nb(request):
-    return request.getfixturevalue(request.param)
 
 
 def text(nb, cell_type):

@@ -2,7 +2,6 @@
 
 import re
 
-import nbformat
 import pytest
 
 from helpers import NOTEBOOKS, load_run, outputs
@@ -13,24 +12,6 @@ N_FIGURES = 16
 
 def text(nb):
     return "".join(o.text for o in outputs(nb) if o.output_type == "stream" and o.name == "stdout")
-
-
-@pytest.fixture(scope="module")
-def committed():
-    return nbformat.read(NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
-
-
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    run = load_run()
-    run.OUT = tmp_path_factory.mktemp("out")
-    path, _ = run.execute(NAME)
-    return nbformat.read(path, as_version=4)
-
-
-@pytest.fixture(params=["committed", pytest.param("executed", marks=pytest.mark.slow)])
-def nb(request):
-    return request.getfixturevalue(request.param)
 
 
 def test_committed_outputs_are_those_of_the_current_cells(committed):
