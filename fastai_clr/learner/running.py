@@ -75,6 +75,8 @@ class RunningFit:
         scope = current_scope(learn)
         loans = {} if scope is None else scope.carry_over(self.opt, learn.opt)
         self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
+        if self.hypers.read(self.opt)[1] is not None:
+            self.record.begin_momentum()
         if self.momentum_loan is not None:
             self.momentum_loan = loans.get("mom") or Loan(self.opt, "mom")
 

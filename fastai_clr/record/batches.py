@@ -47,11 +47,13 @@ class BatchRecord:
             self._held.extend(held)
         self._factors.append(factor)
         if momentum is not None:
-            missing = len(self._factors) - 1 - len(self.momentums)  # before an optimizer with momentum came
-            self.momentums.extend([nan] * missing)
             self.momentums.append(momentum)
         if loss is not None:
             self.losses.append(loss)
+
+    def begin_momentum(self) -> None:
+        """Let momentum begin with the next batch: an optimizer that has it took the place of one that has not."""
+        self.momentums.extend([nan] * (len(self._factors) - len(self.momentums)))
 
     def trim(self) -> None:
         """Release the arrays' spare capacity."""

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from fastai.callback.core import Callback, CancelBatchException, CancelEpochException, CancelFitException
 from fastai.learner import Recorder
 from fastai.metrics import accuracy, error_rate
-from fastai.optimizer import SGD
+from fastai.optimizer import SGD, OptimWrapper
 
 from fastai_clr.all import CircularLR, Cycles, Record
 from helpers import DATA, Probe
@@ -433,17 +434,24 @@ def test_a_cell_shows_the_words_and_one_picture(trained):
     assert "<code>Record(fastai&#x27;s own fit: 20 batches, 1 epoch validated)</code>" in trained.sched._repr_html_()
 
 
-def test_momentum_that_begins_in_the_middle_stands_beside_its_batches():
-    record = Record()
-    for momentum in (None, None, 0.9):
-        record.add_batch(1.0, momentum, 0.5)
-    np.testing.assert_array_equal(record.to_frame().momentum, [np.nan, np.nan, 0.9])
+def test_momentum_that_begins_in_the_middle_stands_beside_its_batches(learner):
+    class Change(Callback):
+        order, run_valid = 0, False
+
+        def before_batch(self):
+            if self.iter == 2:
+                self.learn.opt_func = partial(SGD, mom=0.9)
+                self.learn.create_opt()
+
+    learn = learner(5, opt_func=partial(OptimWrapper, opt=torch.optim.Adagrad))
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5), cbs=Change())
+    np.testing.assert_array_equal(learn.sched.to_frame().momentum, [np.nan, np.nan, 0.9, 0.9, 0.9])
 
 
 def test_completion_leaves_out_what_writes_a_record_alone():
     ours = [o for o in Record.__mro__ if o.__module__.startswith("fastai_clr")]
     members = {name for o in ours for name in [*vars(o), *vars(o).get("__annotations__", ())] if name[0] != "_"}
-    writes = "add_batch add_epoch begin_epoch end_cycle of_rates of_recorder trim values_at_cycle_ends".split()
+    writes = "add_batch add_epoch begin_epoch begin_momentum end_cycle of_rates of_recorder trim values_at_cycle_ends".split()
     assert {o for o in dir(Record()) if o[0] != "_"} == members - set(writes)
 
 
