@@ -18,11 +18,7 @@ class ExperimentBar:
     """
 
     def __init__(self, learn: Any, total: int, per_epoch: int = 1):
-        self._bar: Any = (
-            progress_bar(range(total), leave=not IN_NOTEBOOK)
-            if instance_attribute(learn, "progress") is not None
-            else None
-        )
+        self._bar: Any = progress_bar(range(total)) if instance_attribute(learn, "progress") is not None else None
         self._total, self._per_epoch, self._done, self._width = total, per_epoch, 0, 0
 
     def __enter__(self) -> "ExperimentBar":
@@ -30,7 +26,6 @@ class ExperimentBar:
 
     def __exit__(self, *_: Any) -> None:
         if self._bar is not None and self._done < self._total:
-            self._bar.leave = True  # also in a notebook, where a finished bar goes
             self._bar.on_interrupt()
         if self._bar is not None and not IN_NOTEBOOK:
             print()  # what is printed next begins a line
