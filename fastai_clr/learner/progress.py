@@ -25,7 +25,7 @@ class ExperimentBar:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._bar is not None and self._done < self._total:
+        if self._bar is not None and self._bar.last_v is not None and self._done < self._total:
             self._bar.on_interrupt()
         if self._bar is not None and not IN_NOTEBOOK:
             print()  # what is printed next begins a line

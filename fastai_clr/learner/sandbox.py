@@ -1,6 +1,7 @@
 """Copies of a Learner to experiment on: what they train, save or draw from random numbers leaves the Learner alone."""
 
 import copy
+import copyreg
 import gc
 import random
 from collections.abc import Iterator, Sequence
@@ -171,7 +172,9 @@ def _uncopyable(objects: list[Any]) -> dict[int, Any]:
                 can_copy[type(o)] = True
                 continue
             try:
-                o.__reduce_ex__(4)
+                how = o.__reduce_ex__(4)
+                if how[0] is copyreg.__newobj__:
+                    how[0](*how[1])  # a compiled class, of plum in older transforms say, may want its arguments here
                 can_copy[type(o)] = True
             except Exception:
                 can_copy[type(o)] = type(o) in copy._deepcopy_dispatch

@@ -8,7 +8,11 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 from fastai.callback.progress import ProgressCallback
+from fastai.data.block import CategoryBlock, DataBlock, TransformBlock
 from fastai.data.core import DataLoaders
+from fastai.data.transforms import IndexSplitter
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from torch import nn
 
@@ -267,6 +271,19 @@ def test_its_columns_can_be_read_by_an_older_pandas(learner):
 def test_the_smallest_budget_that_the_error_names_is_enough(learner):
     assert len(learner(20).suggest_clr(1, budget=1.5).trials) == 3
     assert len(learner(10).suggest_clr(2, budget=2).trials) == 4
+
+
+def test_a_learner_of_a_data_block_with_functions():
+    block = DataBlock(
+        blocks=(TransformBlock, CategoryBlock),
+        get_x=lambda i: torch.full((4,), i % 10 / 10),
+        get_y=[lambda i: i % 10],
+        splitter=IndexSplitter(range(200, 300)),
+    )
+    dls = block.dataloaders(list(range(300)), bs=10, num_workers=0)
+    learn = Learner(dls, nn.Linear(4, 10), loss_func=CrossEntropyLossFlat())
+    learn.remove_cb(learn.progress)
+    assert len(learn.suggest_clr(3, 1e-2, budget=1).trials) == 3
 
 
 @pytest.mark.parametrize(
