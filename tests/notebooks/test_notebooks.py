@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from helpers import NOTEBOOKS, ROOT
+from helpers import NOTEBOOKS, ROOT, load_run
 
 NAMES = sorted(o.stem for o in NOTEBOOKS.glob("*.ipynb"))
 WIDTH = 100  # columns of a cell in JupyterLab on a laptop
@@ -21,6 +21,15 @@ def code_cells(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_code_fits_the_page(name):
     assert [line for source in code_cells(name) for line in source.splitlines() if len(line) > WIDTH] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_outputs_are_those_of_the_current_cells(name):
+    committed = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    code = [o for o in committed.cells if o.cell_type == "code"]
+    assert committed.metadata["fastai_clr"]["sources"] == load_run().sources_hash(committed)
+    assert [o.execution_count for o in code] == list(range(1, len(code) + 1))
+    assert (NOTEBOOKS / f"{name}.ipynb").stat().st_size < 1.5e6
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,7 @@ from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.record import Record
 from fastai_clr.report import Comparison, Suggestion
 from fastai_clr.schedules import Cycles, Schedule, by_name
-from helpers import NOTEBOOKS, load_run, outputs
+from helpers import NOTEBOOKS, outputs
 from show_doc import show_doc, shows_error
 
 NAME = "reference"
@@ -62,15 +62,8 @@ def test_its_words_are_those_of_the_code(committed):
     """If a docstring or a signature changed: `python notebooks/run.py reference --write`."""
     names = {**vars(fastai_clr.all), "Learner": Learner, "Recorder": Recorder, "by_name": by_name}
     for name, (expression, words) in shown(committed).items():
-        if name != "learn.fit":  # its arguments and words are partly those of the installed fastai
+        if name != "learn.fit":  # its signature is partly that of the installed fastai
             assert words == show_doc(name, eval(expression, names)).data
-
-
-def test_committed_outputs_are_those_of_the_current_cells(committed):
-    code = [o for o in committed.cells if o.cell_type == "code"]
-    assert committed.metadata["fastai_clr"]["sources"] == load_run().sources_hash(committed)
-    assert [o.execution_count for o in code] == list(range(1, len(code) + 1))
-    assert (NOTEBOOKS / f"{NAME}.ipynb").stat().st_size < 1.5e6
 
 
 def test_the_contents_list_leads_to_headings(committed):
