@@ -7,8 +7,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .schedules.checks import check_number
 from .schedules.cycles import Cycles
-from .schedules.reader import ScheduleReader
 from .schedules.schedule import Schedule
+from .schedules.timetable import Timetable
 
 __all__ = ["CLRScheduler"]
 
@@ -52,23 +52,22 @@ class CLRScheduler(LRScheduler):
         groups = optimizer.param_groups
         for group in groups:
             check_number("lr", group.get("initial_lr", group["lr"]), above=0)
-        if schedule.cycles_momentum and not all(map(_momentum_key, groups)):
+        momentum_keys = list(map(_momentum_key, groups)) if schedule.cycles_momentum else []
+        if not all(momentum_keys):
             raise ValueError(
                 f"{schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or use "
                 "one that has, say Adam(...) or SGD(..., momentum=0.9)"
             )
-        self.schedule, self.cycles, self._reader = schedule, cycles, ScheduleReader(schedule, cycles)
+        self.schedule, self.cycles, self._momentum_keys = schedule, cycles, momentum_keys
+        self._timetable, self._last_row = Timetable(schedule, cycles), cycles.n_batches - 1
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
         """The learning rate of each parameter group at this batch. Like torch's `CyclicLR` it sets momentum, too."""
-        self._reader.read(self.last_epoch)
-        momentum = self._reader.momentum
-        if momentum is not None:
-            for group in self.optimizer.param_groups:
-                key = _momentum_key(group)
-                group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
-        return [self._reader.factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
+        factor, momentum = self._timetable.row(min(self.last_epoch, self._last_row))
+        for group, key in zip(self.optimizer.param_groups, self._momentum_keys):
+            group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
+        return [factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, so that `torch.load(..., weights_only=True)` reads them."""

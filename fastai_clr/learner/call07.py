@@ -1,7 +1,6 @@
 """A call of `fit` in 0.7's style: told from fastai 2's own, and translated to a schedule and plain values."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +13,6 @@ from . import gone07
 __all__ = [
     "ARGUMENTS",
     "ONLY_FIT_CLR",
-    "Call",
     "is_07_style",
     "translate",
     "unknown_argument",
@@ -32,26 +30,6 @@ _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
 _FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr", "clr": "use_clr"}  # of `fit_one_cycle`; a slip
 
 
-@dataclass(frozen=True)
-class Call:
-    """A 0.7-style call in plain values. Values that can only be checked against a Learner are as the user gave them."""
-
-    schedule: Schedule
-    n_cycle: int
-    cycle_len: float
-    cycle_mult: float
-    cycle_save_name: Any
-    best_save_name: Any
-    lrs: Any
-    wds: Any
-    metrics: Any
-    callbacks: list[Any]
-    clip: Any
-    use_wd_sched: bool
-    reset_opt: bool
-    start_epoch: Any
-
-
 def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call is in 0.7's style: it passes an argument that only 0.7 had, or its first one is not an integer."""
     if any(name in ARGUMENTS or name in gone07.REFUSED or name == "n" for name in kwargs):
@@ -59,18 +37,20 @@ def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     return bool(args) and not isinstance(args[0], Integral)
 
 
-def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
-    """The call that `args` and `kwargs` ask for; raises a TypeError or ValueError that says what to type instead."""
+def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a 0.7-style call asks for: every argument by its name in 0.7, and its `schedule`.
+
+    Checked is what can be checked without a Learner. Raises a TypeError or ValueError that says what to type instead.
+    """
     given = _by_name(args, kwargs)
     _check_order(given)
-    values = {
+    return {
         **given,
         "schedule": _schedule(given),
         "n_cycle": check_number("n_cycle", given["n_cycle"], least=1, integer=True),
         "cycle_len": 1 if given["cycle_len"] is None else check_number("cycle_len", given["cycle_len"], above=0),
-        "callbacks": [*as_list(given["callbacks"]), *as_list(given["cbs"])],
+        "cbs": [*as_list(given["callbacks"]), *as_list(given["cbs"])],
     }
-    return Call(**{o.name: values[o.name] for o in fields(Call)})
 
 
 def unknown_argument(name: str, others: Iterable[str] = ()) -> TypeError:

@@ -1,23 +1,23 @@
-"""The callback that puts a schedule to work: ask the loop where it is, ask the schedule, write, record."""
+"""The callback that puts a schedule to work: in each batch, write a row of the timetable, then record it."""
 
 import inspect
 from collections.abc import Sequence
-from contextlib import nullcontext
-from math import inf
+from contextlib import ExitStack
 from typing import Any
 
 from fastai.callback.core import Callback, CancelFitException
-from torch._C import DisableTorchFunctionSubclass
 
+from ..schedules.checks import check_number
 from ..schedules.cycles import Cycles
 from ..schedules.schedule import Schedule
+from ..schedules.timetable import Timetable
 from .batches import FirstBatches, batches_per_epoch
 from .checks import check_folder, is_callback
-from .running import RunningFit
-from .scope import FitScope, current_scope
-from .selective import SelectiveCallback
+from .hypers import read_hyper
+from .running import RunningFit, hypers_before_fit, running, running_fits
+from .selective import SelectiveCallback, Stage
 
-__all__ = ["CLRCallback", "running_fit"]
+__all__ = ["CLRCallback", "scheduled_fit"]
 
 
 class CLRCallback(SelectiveCallback):
@@ -51,10 +51,11 @@ class CLRCallback(SelectiveCallback):
     order = 55  # after Recorder, whose loss it copies; before ProgressCallback, which asks how long the epoch is
     run_valid = False
 
-    _stateattrs = ("_fit", *SelectiveCallback._stateattrs)
+    _stateattrs = ("_fit", "_own_fit", "plan", *SelectiveCallback._stateattrs)
 
+    plan: Any = None  # the FitPlan whose fit alone it is for; None if it is for every fit
     _fit: RunningFit | None = None
-    _fits_left: float = inf  # a plan's callback has 1: in a copy of the Learner, made during the fit, it is spent
+    _own_fit: ExitStack | None = None  # of a fit that did not come through our `Learner.fit`
 
     def __init__(
         self,
@@ -85,6 +86,14 @@ class CLRCallback(SelectiveCallback):
 
     def __str__(self) -> str:
         return type(self).__name__  # the key under which `WandbCallback` logs the arguments
+
+    def __getstate__(self) -> dict[str, Any]:
+        is_inert = self.plan is not None or self.has_ended  # a copy is not in the plan's fit
+        return super().__getstate__() | ({"_stage": Stage.ENDED, "_called_for": ()} if is_inert else {})
+
+    def timetable(self, n_iter: int, n_epoch: int | None, peaks: Sequence[float]) -> Timetable:
+        """What it sets in a fit. peaks: the rates of the parameter groups. n_iter, n_epoch: as in `cycles`."""
+        return Timetable(self.schedule, self.cycles(n_iter, n_epoch), peaks)
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
         """The cycles of a fit.
@@ -126,93 +135,74 @@ class CLRCallback(SelectiveCallback):
 
     def _sets_the_same(self, cb: Callback) -> bool:
         if isinstance(cb, CLRCallback):
-            return not cb.is_spent and not cb.is_paused  # a paused one belongs to a fit around this one
+            return not cb.has_ended and not cb.is_paused  # a paused one belongs to a fit around this one
         if is_callback(cb, "schedule", "ParamScheduler") and not is_callback(cb, "schedule", "LRFinder"):
             return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.cycles_momentum)
         return is_callback(cb, "tracker", "ReduceLROnPlateau")
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether it was for one fit, which began."""
-        return not self._fits_left
-
-    def schedule_one_fit(self) -> None:
-        """Schedule the next fit and none after it."""
-        self._fits_left = 1
+    # -- the fit it takes part in ------------------------------------------------------------------------------------
 
     def before_fit(self) -> None:
         super().before_fit()
-        scope = current_scope(self.learn)
-        if scope is None and not self.learn.lock.locked():  # `validate` and `get_preds` hold the lock
-            self._end()  # a fit that did not go through our `Learner.fit` may have ended in an exception
-        if self._fit is not None:
-            self._fit.validating = True
-        elif scope is not None:
-            self._begin(scope)
+        fits = running_fits(self.learn)
+        if self._own_fit is not None and not self.learn.lock.locked():  # `validate` and `get_preds` hold the lock
+            self._own_fit.close()  # that fit ended in an exception
+        if self._stage is Stage.TRAINING:
+            self.enter(Stage.VALIDATING)
+        elif fits and fits[-1].timetable is None:
+            self._begin(fits[-1])
 
-    def _begin(self, scope: FitScope | None) -> None:
+    def _begin(self, fit: RunningFit) -> None:
+        """Take part in `fit`, with the timetable that follows from what is there now: a `before_fit` may change it."""
         learn = self.learn
-        is_lr_find = any(is_callback(cb, "schedule", "LRFinder") for cb in learn.cbs)
-        if learn.opt is None or is_lr_find or self.is_spent:
+        if learn.opt is None or any(is_callback(cb, "schedule", "LRFinder") for cb in learn.cbs):
             return
-        self._fits_left -= 1
         self.check(learn, learn.opt, learn.cbs)
-        cycles = self.cycles(batches_per_epoch(learn.dls), learn.n_epoch)  # anew: a `before_fit` may shrink loaders
-        self._fit = RunningFit.begin(learn, self.schedule, cycles)
-        learn.sched = self._fit.record
-        if scope is not None:
-            scope.is_scheduled, self._fit.epoch = True, scope.first_epoch
-            scope.callback(self._end)
-            scope.callback(setattr, learn, "sched", self._fit.record)  # also after a fit inside this one
+        peaks = [check_number("lr", lr, above=0) for lr in read_hyper(learn.opt, "lr")]
+        fit.begin(learn, self.timetable(batches_per_epoch(learn.dls), learn.n_epoch, peaks))
+        fit.callback(self._leave)
+        fit.callback(setattr, learn, "sched", fit.record)  # also after a fit inside this one
+        self._fit, learn.sched = fit, fit.record
+        self.enter(Stage.TRAINING)
 
-    def _end(self) -> None:
-        """End the fit and forget it; safe to repeat."""
-        if self._fit is not None:
-            self._fit.end()
-            self._fit = None
+    def _leave(self) -> None:
+        """Be as before the fit, however it ended."""
+        self._fit = self._own_fit = None
+        if self._stage is not Stage.ENDED:
+            self.enter(Stage.WAITING)
 
     def before_epoch(self) -> None:
         fit = self._fit
-        if fit is not None and not fit.validating:
+        if fit is not None and self._stage is Stage.TRAINING:
             fit.epoch = self.learn.epoch
-            if fit.epoch * fit.n_iter >= fit.cycles.n_batches:
+            if fit.done_after(fit.epoch) == fit.done_after(fit.epoch + 1):
                 raise CancelFitException  # the cycles ended with the epoch before
 
     def before_train(self) -> None:
-        if self._fit is None and current_scope(self.learn) is None:
-            self._begin(None)  # not in `before_fit`, which `learn.tta` fires, too
+        if self._fit is None and not running_fits(self.learn):  # another plugin has replaced our `Learner.fit`
+            self._own_fit = ExitStack()  # not in `before_fit`, which `learn.tta` fires, too
+            self._begin(self._own_fit.enter_context(running(self.learn)))
         if (fit := self._fit) is None:
             return
-        fit.validating = False
-        done = self.learn.epoch * fit.n_iter
-        if not fit.record.iterations:
-            fit.skip_to(done)
-        fit.record.begin_epoch(self.learn.epoch)
-        left = fit.cycles.n_batches - done
-        if self.cycle_len is not None and left < len(self.learn.dl):
-            self.learn.dl = FirstBatches(self.learn.dl, left)
+        if self._stage is Stage.VALIDATING:
+            self.enter(Stage.TRAINING)
+        n_batches = len(self.learn.dl)
+        n_needed = fit.begin_epoch(self.learn.epoch, n_batches)
+        if n_needed < n_batches:
+            self.learn.dl = FirstBatches(self.learn.dl, n_needed)
 
     def before_batch(self) -> None:
-        if (fit := self._fit) is None:
-            return
-        learn, reader = self.learn, fit.reader
-        if learn.opt is not fit.opt:
-            fit.change_optimizer(learn)
-        reader.read(learn.epoch * fit.n_iter + learn.iter)
-        fit.hypers.write(learn.opt, reader.rates, reader.momentum)
+        if (fit := self._fit) is not None:
+            learn = self.learn
+            if learn.opt is not fit.opt:
+                fit.change_optimizer(learn.opt)
+            fit.write_batch(learn.iter)
 
     def after_batch(self) -> None:
-        if (fit := self._fit) is None:
-            return
-        learn, reader, recorder, loss = self.learn, fit.reader, fit.recorder, None
-        rates, momentum = fit.hypers.read(learn.opt)
-        if recorder is not None and (losses := recorder.losses):
-            with DisableTorchFunctionSubclass():  # the loss is a fastai TensorBase: `float` takes 0.5 µs here, 4.4 else
-                loss = float(losses[-1])
-        fit.record.add_batch(reader.factor, momentum, loss, None if rates == reader.rates else rates)
-        done = learn.epoch * fit.n_iter + learn.iter + 1
-        if done >= fit.next_end:
-            self._end_cycles(fit, done)
+        if (fit := self._fit) is not None:
+            done = fit.record_batch(self.learn.iter)
+            if done >= fit.next_end:
+                self._end_cycles(fit, done)
 
     def after_train(self) -> None:
         self._end_cycles_of_epoch()
@@ -221,17 +211,17 @@ class CLRCallback(SelectiveCallback):
         # An epoch may train fewer batches than it announced (ShortEpochCallback, a process's share of the data with
         # drop_last, CancelEpochException). A cycle that was to end in the missing batches ends with the epoch.
         if self._fit is not None:
-            self._end_cycles(self._fit, self._fit.batches_in(self.learn.epoch + 1))
+            self._end_cycles(self._fit, self._fit.done_after(self.learn.epoch + 1))
 
     def _end_cycles(self, fit: RunningFit, done: int) -> None:
-        """End the cycles whose last batch is among the first `done`."""
+        """End the cycles that are over when `done` batches of the timetable are."""
         for number in fit.end_cycles(done):
             if self.cycle_save_name:
-                self._save(fit, f"{self.cycle_save_name}_cyc_{number}")
+                self._save(f"{self.cycle_save_name}_cyc_{number}")
 
     def after_epoch(self) -> None:
         fit = self._fit
-        if fit is None or fit.validating:
+        if fit is None or self._stage is Stage.VALIDATING:
             return
         self._end_cycles_of_epoch()
         fit.epoch = self.learn.epoch + 1
@@ -239,24 +229,26 @@ class CLRCallback(SelectiveCallback):
             return
         fit.end_epoch(self.learn.final_record)
         if self.best_save_name and fit.last_epoch_improves():
-            self._save(fit, self.best_save_name)
+            self._save(self.best_save_name)
 
-    def _save(self, fit: RunningFit, name: str) -> None:
-        with nullcontext() if fit.momentum_loan is None else fit.momentum_loan.set_aside():  # if no scope does
+    def _save(self, name: str) -> None:
+        with hypers_before_fit(self.learn):  # as our `Learner.save`, which another plugin may have replaced
             self.learn.save(name)
 
     def after_fit(self) -> None:
         if self._fit is None:
             return
-        if self._fit.validating:
-            self._fit.validating, self.learn.epoch = False, self._fit.epoch  # fastai has set it to 0
+        if self._stage is Stage.VALIDATING:
+            self.enter(Stage.TRAINING)
+            self.learn.epoch = self._fit.epoch  # fastai has set it to 0
             return
         self._fit.end()
-        if current_scope(self.learn) is None:
-            self._end()  # else with the scope: a fit in another callback's `after_fit` is still inside this one
+        if self._own_fit is not None:
+            self._own_fit.close()
 
 
-def running_fit(learn: Any) -> RunningFit | None:
-    """The fit that a schedule of ours drives, the innermost of several; None if there is none."""
-    running = (cb._fit for cb in learn.cbs if isinstance(cb, CLRCallback) and not cb.is_paused)
-    return next((fit for fit in running if fit is not None), None)
+def scheduled_fit(learn: Any) -> RunningFit | None:
+    """The fit that a schedule of ours drives, the innermost of several; None if there is none or a validation runs."""
+    fits = running_fits(learn)
+    is_validating = any(isinstance(cb, CLRCallback) and cb._stage is Stage.VALIDATING for cb in learn.cbs)
+    return fits[-1] if fits and fits[-1].timetable is not None and not is_validating else None

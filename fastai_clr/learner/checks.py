@@ -10,6 +10,7 @@ from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 
 from ..schedules.checks import as_list, check_number, is_several
+from .short_errors import users_code
 
 __all__ = [
     "as_callbacks",
@@ -107,7 +108,8 @@ def optimizer_for_fit(learn: Any, reset_opt: bool) -> Any:
         return learn.opt
     if isinstance(learn.opt_func, OptimWrapper):
         return learn.opt_func
-    return learn.opt_func(learn.splitter(learn.model), lr=default_lr(learn, reset_opt))
+    with users_code():
+        return learn.opt_func(learn.splitter(learn.model), lr=default_lr(learn, reset_opt))
 
 
 def default_lr(learn: Any, reset_opt: bool) -> Any:

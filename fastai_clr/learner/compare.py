@@ -23,7 +23,7 @@ from .checks import as_callbacks, check_per_group, instance_attribute, optimizer
 from .plan import FitPlan
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
-from .short_errors import short_errors
+from .short_errors import plan_then_run
 
 __all__ = ["compare_schedules"]
 
@@ -31,7 +31,7 @@ FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
 
 
-@short_errors
+@plan_then_run
 def compare_schedules(
     self: Learner,
     n_epoch: int,
@@ -46,7 +46,7 @@ def compare_schedules(
     wd: Any = None,
     cbs: Any = None,
     init: Callable[[Any], Any] | None = None,
-) -> Comparison:
+) -> Callable[[], Comparison]:
     """Train with each schedule from the same weights on the same batches, once for each seed, and compare.
 
     n_epoch: epochs of each run. wd, cbs: as in `fit`, for every run.
@@ -103,29 +103,33 @@ def compare_schedules(
     n_runs = len(on_grid) + len(seeds) * len(schedules)
     grid_runs, runs = [], []
     trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
-    with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box:
-        try:
-            for name, seed, peak in on_grid:
-                grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
-            if grid_runs:
-                peaks = {k: [o] for k, o in best_peaks(grid_runs, compared_columns(grid_runs)[1]).items()}
-            # A seed at a time: an interruption leaves what can be compared.
-            for seed, name in product(seeds, schedules):
-                runs.append(trainer.train(box, bar, name, seed, peaks[name][0]))
-            bar.move(n_runs * n_epoch)
-        except KeyboardInterrupt:
-            if not runs:
-                raise
-    settings = {
-        "n_epoch": n_epoch,
-        "schedules": {name: _in_words(schedule) for name, schedule in schedules.items()},
-        "peaks": {name: repr(peak[0]) for name, peak in peaks.items()},
-        "wd": repr(wd),
-        "init": init is not None,
-        "number of batches per epoch": batches_per_epoch(self.dls),
-        "number of weights": _n_weights(self.model),
-    }
-    return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+    def run() -> Comparison:
+        best = peaks
+        with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box:
+            try:
+                for name, seed, peak in on_grid:
+                    grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+                if grid_runs:
+                    best = {k: [o] for k, o in best_peaks(grid_runs, compared_columns(grid_runs)[1]).items()}
+                # A seed at a time: an interruption leaves what can be compared.
+                for seed, name in product(seeds, schedules):
+                    runs.append(trainer.train(box, bar, name, seed, best[name][0]))
+                bar.move(n_runs * n_epoch)
+            except KeyboardInterrupt:
+                if not runs:
+                    raise
+        settings = {
+            "n_epoch": n_epoch,
+            "schedules": {name: _in_words(schedule) for name, schedule in schedules.items()},
+            "peaks": {name: repr(peak[0]) for name, peak in best.items()},
+            "wd": repr(wd),
+            "init": init is not None,
+            "number of batches per epoch": batches_per_epoch(self.dls),
+            "number of weights": _n_weights(self.model),
+        }
+        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+
+    return run
 
 
 def _n_weights(model: Any) -> int:

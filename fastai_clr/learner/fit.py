@@ -1,7 +1,7 @@
 """`learn.fit`: the calls of fastai 0.7 and of fastai 2."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,13 @@ from fastai.learner import Learner
 from ..record import Record
 from ..schedules.checks import as_list
 from . import call07
+from .callback import CLRCallback
 from .checks import instance_attribute, is_callback
 from .native import NATIVE
 from .plan import FitPlan
-from .scope import is_in_a_fit, keep_loop, open_scope
+from .running import keep_loop, running, running_fits
 from .selective import SelectiveCallback
-from .short_errors import short_errors
+from .short_errors import plan_then_run
 from .stopping import StopAtCycleEnd
 
 __all__ = ["check_native_names", "fit", "native_fit"]
@@ -24,8 +25,8 @@ __all__ = ["check_native_names", "fit", "native_fit"]
 native_fit: Callable[..., Any] = NATIVE["fit"]
 
 
-@short_errors
-def fit(self: Learner, *args: Any, **kwargs: Any) -> None:
+@plan_then_run
+def fit(self: Learner, *args: Any, **kwargs: Any) -> Callable[[], None]:
     """Train, by a call in the style of fastai 0.7 or of fastai 2.
 
     fastai 0.7's style, the rate first: `fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))`. A call is read so if
@@ -62,11 +63,10 @@ def fit(self: Learner, *args: Any, **kwargs: Any) -> None:
     >>> ax = learn.sched.plot_lr()
     """
     if call07.is_07_style(args, kwargs):
-        FitPlan.from_07(self, args, kwargs).run(partial(_fit_natively, self))
-    else:
-        check_native_names(kwargs)
-        _check_schedules(self, args, kwargs)
-        _fit_natively(self, *args, **kwargs)
+        plan = FitPlan.from_07(self, args, kwargs)
+        return partial(plan.run, partial(_train, self, plan))
+    plan = _plan_that_rides_on(args, kwargs) or _native_plan(self, args, kwargs)
+    return partial(_train, self, plan, *args, **kwargs)
 
 
 def _signature() -> inspect.Signature:
@@ -85,42 +85,52 @@ def _signature() -> inspect.Signature:
 fit.__signature__ = _signature()
 
 
-def _fit_natively(learn: Learner, *args: Any, **kwargs: Any) -> None:
-    """Call fastai 2's own `fit`. However it ends, its scope is closed and `learn.sched` tells what it did."""
+def _plan_that_rides_on(args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
+    """The plan on a callback among the arguments: its call has come through a subclass or another plugin."""
+    cbs = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
+    return next((cb.plan for cb in cbs if isinstance(cb, CLRCallback) and cb.plan is not None), None)
+
+
+def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
+    """The plan of a call of fastai 2's own `fit`; None if nothing of ours takes part."""
+    check_native_names(kwargs)
+    try:
+        given = inspect.signature(native_fit).bind(learn, *args, **kwargs).arguments
+    except TypeError:
+        return None  # fastai's own `fit` says what is wrong
+    cbs = [*learn.cbs, *as_list(given.get("cbs"))]
+    if any(is_callback(cb, "schedule", "LRFinder") for cb in cbs) or "n_epoch" not in given:
+        return None
+    if not any(isinstance(cb, SelectiveCallback) or cb is StopAtCycleEnd for cb in cbs):
+        return None
+    known = inspect.signature(FitPlan.from_native).parameters
+    return FitPlan.from_native(learn, **{name: value for name, value in given.items() if name in known})
+
+
+def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -> None:
+    """Call fastai 2's own `fit`. However it ends, what it changed is undone, and `learn.sched` tells what it did."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    outer = [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)] if is_in_a_fit(learn) else []
-    given = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
-    with open_scope(learn, given) as scope:
-        if outer:
-            keep_loop(learn, scope)
-        for cb in outer:
-            scope.enter_context(cb.paused())
+    is_inside = any(fit.timetable is not None for fit in running_fits(learn))
+    with running(learn) as fit:
+        if is_inside:
+            keep_loop(learn, fit)
+            for cb in learn.cbs:
+                if isinstance(cb, SelectiveCallback):
+                    fit.enter_context(cb.paused())
+        if plan is not None:
+            plan.begin(fit)
         has_ended = False
         try:
             native_fit(learn, *args, **kwargs)
             has_ended = True
         finally:
-            if not scope.is_scheduled and not isinstance(own_sched, Callback):
+            if fit.timetable is None and not isinstance(own_sched, Callback):
                 if getattr(recorder, "lrs", None) is not lrs:
                     is_new = getattr(recorder, "hps", None) is not hps  # `ParamScheduler` makes them
                     learn.sched = Record.of_recorder(recorder, recorder.hps.get("mom", ()) if is_new else ())
                 elif has_ended:
                     learn.sched = Record()  # it was cancelled before anything was recorded
-
-
-def _check_schedules(learn: Learner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise what callbacks of ours in the fit would raise when it begins: now, while nothing has changed."""
-    try:
-        given = inspect.signature(native_fit).bind(learn, *args, **kwargs).arguments
-    except TypeError:
-        return  # fastai's own `fit` says what is wrong
-    cbs = [*learn.cbs, *as_list(given.get("cbs"))]
-    if any(is_callback(cb, "schedule", "LRFinder") for cb in cbs) or "n_epoch" not in given:
-        return
-    if any(isinstance(cb, SelectiveCallback) or cb is StopAtCycleEnd for cb in cbs):
-        known = inspect.signature(FitPlan.from_native).parameters
-        FitPlan.from_native(learn, **{name: value for name, value in given.items() if name in known})
 
 
 def check_native_names(names: Iterable[str]) -> None:

@@ -1,19 +1,20 @@
 """`learn.fit_clr`: the slanted triangle in fastai 2's own style."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fastai.learner import Learner
 
 from . import call07
 from .plan import FitPlan
-from .short_errors import short_errors
+from .short_errors import plan_then_run
 
 __all__ = ["check_names", "fit_clr"]
 
 
-@short_errors
+@plan_then_run
 def fit_clr(
     self: Learner,
     n_epoch: int,
@@ -27,7 +28,7 @@ def fit_clr(
     reset_opt: bool = False,
     start_epoch: int = 0,
     **unknown: Any,
-) -> None:
+) -> Callable[[], None]:
     """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
 
     n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
@@ -44,12 +45,12 @@ def fit_clr(
     """
     check_names(unknown)
     plan = FitPlan.from_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch)
-    plan.run(self.fit)  # a subclass may have a `fit` of its own
+    return partial(plan.run, self.fit)  # a subclass may have a `fit` of its own
 
 
 _signature = inspect.signature(fit_clr)
 _named = [p for p in _signature.parameters.values() if p.kind is not p.VAR_KEYWORD]  # `unknown` only takes slips
-fit_clr.__signature__ = _signature.replace(parameters=_named)
+fit_clr.__signature__ = _signature.replace(parameters=_named, return_annotation=None)
 
 
 def check_names(arguments: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Where an optimizer keeps learning rate, momentum and weight decay: read, write, lend out and put back."""
+"""Where an optimizer keeps learning rate, momentum and weight decay: read, write, save and restore."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,9 +6,12 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from fastai.optimizer import OptimWrapper, weight_decay
+from fastai.torch_core import even_mults
 from torch.optim import AdamW
 
-__all__ = ["GroupHypers", "Loan", "decouples_weight_decay", "read_hyper", "write_hyper"]
+from ..schedules.checks import as_list
+
+__all__ = ["GroupHypers", "SavedHyper", "decouples_weight_decay", "rates_of_groups", "read_hyper", "write_hyper"]
 
 
 def read_hyper(opt: Any, name: str) -> list[Any]:
@@ -19,6 +22,18 @@ def read_hyper(opt: Any, name: str) -> list[Any]:
 def write_hyper(opt: Any, name: str, values: Sequence[Any]) -> None:
     """Set the hyper-parameter `name` of the parameter groups, as far as there are values."""
     opt._set_hyper(name, values)  # `set_hyper` insists on one value per group; a group may have been added since
+
+
+def rates_of_groups(lr: Any, n_groups: int) -> list[float]:
+    """The rate of each parameter group after fastai's `fit` has set `lr`: a number, one for each group, or a slice.
+
+    >>> rates_of_groups(0.5, 2), rates_of_groups(slice(0.5), 3)
+    ([0.5, 0.5], [0.05, 0.05, 0.5])
+    """
+    if isinstance(lr, slice):
+        lr = even_mults(lr.start, lr.stop, n_groups) if lr.start else [lr.stop / 10] * (n_groups - 1) + [lr.stop]
+    rates = [float(o) for o in as_list(lr)]
+    return rates * n_groups if len(rates) == 1 else rates
 
 
 def decouples_weight_decay(opt: Any) -> bool:
@@ -82,8 +97,8 @@ def _key(opt: Any, name: str) -> tuple[Any, int | None]:
     return key or None, int(item) if item else None
 
 
-class Loan:
-    """A hyper-parameter that a fit changes for a while, with the values that are the optimizer's own."""
+class SavedHyper:
+    """A hyper-parameter that a fit changes for a while, with the optimizer's own values."""
 
     opt: Any
     name: str
@@ -91,15 +106,15 @@ class Loan:
     def __init__(self, opt: Any, name: str):
         self.opt, self.name, self._own = opt, name, read_hyper(opt, name)
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Give the optimizer its own values back; safe to repeat."""
         write_hyper(self.opt, self.name, self._own)
 
     @contextmanager
-    def set_aside(self) -> Iterator[None]:
+    def restored(self) -> Iterator[None]:
         """Give the optimizer its own values for a moment, to write or read a file that should hold them."""
         running = read_hyper(self.opt, self.name)
-        self.put_back()
+        self.restore()
         try:
             yield
         finally:

@@ -11,13 +11,14 @@ from fastcore.foundation import L
 
 from ..record import Record
 from . import gone07
+from .callback import CLRCallback
 from .checks import instance_attribute
 from .compare import compare_schedules
 from .fit import fit
 from .fit_clr import fit_clr
 from .native import NATIVE
 from .preview import plot_schedule
-from .scope import current_scope, hypers_before_fit, is_in_a_fit
+from .running import hypers_before_fit, is_in_a_fit
 from .selective import SelectiveCallback
 from .suggest import suggest_clr
 
@@ -25,13 +26,14 @@ __all__ = ["PATCHES", "install"]
 
 
 def _do_fit(self: Learner) -> None:
-    scope = current_scope(self)
-    if scope is None or not scope.first_epoch:
+    plans = [cb.plan for cb in self.cbs if isinstance(cb, CLRCallback) and cb.plan is not None and not cb.is_paused]
+    first_epoch = plans[-1].start_epoch if plans else 0
+    if not first_epoch:
         return NATIVE["_do_fit"](self)
     # fastai's own shows the epochs before `start_epoch` to every callback, and some of them save.
     if progress := instance_attribute(self, "progress"):
         progress("before_epoch")  # a progress bar has to begin at 0
-    for epoch in range(scope.first_epoch, self.n_epoch):
+    for epoch in range(first_epoch, self.n_epoch):
         self.epoch = epoch
         self._with_events(self._do_epoch, "epoch", CancelEpochException)
 

@@ -1,6 +1,8 @@
 """`learn.plot_schedule`: what a call of `fit` would do, without training."""
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastai.learner import Learner
@@ -9,12 +11,12 @@ from . import call07
 from .fit import check_native_names, fit
 from .fit_clr import check_names, fit_clr
 from .plan import FitPlan
-from .short_errors import short_errors
+from .short_errors import plan_then_run
 
 __all__ = ["plan_of", "plot_schedule"]
 
 
-@short_errors
+@plan_then_run
 def plot_schedule(
     self: Learner,
     *args: Any,
@@ -23,7 +25,7 @@ def plot_schedule(
     ax: Any = None,
     log: bool = False,
     **kwargs: Any,
-) -> Any:
+) -> Callable[[], Any]:
     """Draw the learning rates that a call of `fit` with these arguments would train with; trains and changes nothing.
 
     n_epoch, ..., moms: the arguments of `fit`, in either style; `cbs=` counts if it sets the rate. If `div`, `cut_div`,
@@ -35,8 +37,8 @@ def plot_schedule(
 
     >>> ax = learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
     """
-    plan = plan_of(self, args, kwargs)
-    return plan.preview().plot_lr(show_moms=show_moms, show_text=show_text, ax=ax, log=log)
+    record = plan_of(self, args, kwargs).preview()
+    return partial(record.plot_lr, show_moms=show_moms, show_text=show_text, ax=ax, log=log)
 
 
 def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPlan:

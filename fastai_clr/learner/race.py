@@ -85,7 +85,7 @@ class Race:
             moves_bar = self.bar.begin(f"peak {peak_in_words(peak)}", behind)
             stops = _StopsIfLost()
             twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=[stops, moves_bar])
-            losses, valid_losses = list(map(float, twin.recorder.losses)), list(twin.sched.val_losses)
+            losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
         valid_loss = float(valid_losses[-1]) if valid_losses else None
         loss = losses[-1] if valid_loss is None else valid_loss
         diverged = stops.is_lost or not isfinite(loss)
@@ -165,10 +165,10 @@ class _StopsIfLost(Callback):
     """Ends the fit if its loss diverges: the rest of the cycle would cost time and say nothing."""
 
     is_lost = False
-    run_valid, order = False, 55  # after the Recorder has smoothed the loss
+    run_valid, order = False, 56  # after the batch is recorded
 
     def after_batch(self) -> None:
-        first, last = self.recorder.losses[0], self.recorder.losses[-1]
+        first, last = self.learn.sched.losses[0], self.learn.sched.losses[-1]
         if not isfinite(last) or last > 10 * first > 0:
             self.is_lost = True
             raise CancelFitException

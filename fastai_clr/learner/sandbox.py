@@ -23,7 +23,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from .callback import CLRCallback
 from .reach import is_data, is_of_a_library, names_used_by, reachable
-from .scope import is_in_a_fit
+from .running import is_in_a_fit
 from .selective import SelectiveCallback
 from .stopping import StopAtCycleEnd
 

@@ -1,48 +1,47 @@
 """A slip in the arguments of a call shows the user's line and the sentence, not our frames between them."""
 
-import dis
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from traceback import walk_tb
 from typing import ParamSpec, TypeVar
 
-__all__ = ["short_errors"]
+__all__ = ["plan_then_run", "users_code"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_OURS = {__name__.split(".")[0], "contextlib"}
+
+FULL = "FASTAI_CLR_FULL_TRACEBACK"  # set to 1 in the environment, it leaves all frames, for a report
 
 
-def short_errors(method: Callable[P, R]) -> Callable[P, R]:
-    """Let `method` raise the errors in its arguments from one frame; every other exception keeps all its frames.
+def plan_then_run(method: Callable[P, Callable[[], R]]) -> Callable[P, R]:
+    """Let `method` check its arguments and return what is to be done, then do it.
 
-    Jupyter shows the lines around each frame, 40 to 60 of them for a check that is four calls deep.
+    An error in the arguments comes from one frame: Jupyter shows the lines around each, 40 to 60 of them for a check
+    that is four calls deep. An error in what is done, in code of the user's, or with a cause keeps all its frames.
     """
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return method(*args, **kwargs)
+            run = method(*args, **kwargs)
         except (TypeError, ValueError) as error:
-            if _is_of_the_arguments(error):
-                raise error.with_traceback(None)  # the sentence below says what to type
-            raise
+            if os.environ.get(FULL) == "1" or error.__cause__ is not None or getattr(error, _OF_THE_USER, False):
+                raise
+            raise error.with_traceback(None)  # the sentence says what to type
+        return run()
 
     return call
 
 
-def _is_of_the_arguments(error: Exception) -> bool:
-    """Whether a `raise` of ours made the error, not from another one, and no code of others has called it.
+_OF_THE_USER = "_fastai_clr_users_code"
 
-    What fastai's training calls is so no slip. An error in a user's function, which is the cause of ours, stays whole.
-    """
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return (
-        last is not None
-        and error.__cause__ is None
-        and dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
-        and all(frame.f_globals.get("__name__", "").split(".")[0] in _OURS for frame in frames)
-    )
+
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Let an error in code of the user's, which a check calls, keep its frames."""
+    try:
+        yield
+    except Exception as error:
+        setattr(error, _OF_THE_USER, True)
+        raise

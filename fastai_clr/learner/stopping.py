@@ -12,12 +12,12 @@ import torch
 from fastai.callback.core import CancelFitException
 from torch.nn.parallel import DistributedDataParallel
 
+from ..record.columns import EpochColumns
 from ..schedules.checks import check_number
-from ..schedules.cycles import Cycles
-from ..schedules.schedule import Schedule
 from ..schedules.shapes import Constant
+from ..schedules.timetable import Timetable
 from ..scores import recent_gain
-from .callback import running_fit
+from .callback import scheduled_fit
 from .checks import instance_attribute
 from .selective import SelectiveCallback
 
@@ -61,17 +61,18 @@ class StopAtCycleEnd(SelectiveCallback):
         self.min_gain = check_number("min_gain", min_gain, least=0)
         self.patience = check_number("patience", patience, least=1, integer=True)
 
-    def check(self, learn: Any, metrics: Iterable[Any], schedule: Schedule | None, cycles: Cycles | None) -> None:
+    def check(self, learn: Any, metrics: Iterable[Any], timetable: Timetable | None) -> None:
         """Raise ValueError if this callback cannot do its work in a fit.
 
-        metrics: of the fit, as fastai keeps them. schedule, cycles: None if the fit has none of ours.
+        metrics: of the fit, as fastai keeps them. timetable: None if the fit has no schedule of ours.
         """
-        if schedule is None or cycles is None or isinstance(schedule, Constant):
+        if timetable is None or isinstance(timetable.schedule, Constant):
             raise ValueError(
                 "StopAtCycleEnd needs cycles to stop at the end of, but this fit has none: try learn.fit(lr, 4, "
                 "cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd()), or leave it out of "
                 "cbs= (if the Learner has it: learn.remove_cb(StopAtCycleEnd))"
             )
+        cycles = timetable.cycles
         if cycles.n_cycles == 1:
             raise ValueError(
                 "StopAtCycleEnd needs several cycles, but this fit has 1 and ends with it anyway: try learn.fit(lr, 4, "
@@ -98,24 +99,24 @@ class StopAtCycleEnd(SelectiveCallback):
             raise ValueError(
                 "StopAtCycleEnd reads fastai's Recorder, but this Learner has none: try learn.add_cb(Recorder())"
             )
-        trained, validated = _columns(recorder, [getattr(o, "name", None) for o in metrics])
-        if self.monitor is not None and self.monitor not in (*trained, *validated):
-            raise ValueError(f"monitor should be one of {[*trained, *validated]}, but given {self.monitor!r}")
-        if self.monitor not in trained and not (validated and _can_validate(learn.dls)):
+        columns = EpochColumns.of(recorder, metrics)
+        if self.monitor is not None and self.monitor not in columns.names:
+            raise ValueError(f"monitor should be one of {columns.names}, but given {self.monitor!r}")
+        if self.monitor not in columns.trained and not (columns.validated and _can_validate(learn.dls)):
             raise ValueError(
                 "StopAtCycleEnd needs validation data, but this Learner has none or its Recorder leaves them out: give "
-                f"it some, or one of monitor={trained}"
+                f"it some, or one of monitor={columns.trained}"
             )
 
     def before_fit(self) -> None:
         super().before_fit()
-        fit = running_fit(self.learn)
-        if fit is not None and not fit.validating:  # anew: a `before_fit` may shrink loaders
-            self.check(self.learn, self.learn.metrics, fit.record.schedule, fit.cycles)
+        fit = scheduled_fit(self.learn)
+        if fit is not None:  # anew: a `before_fit` may shrink loaders
+            self.check(self.learn, self.learn.metrics, fit.timetable)
 
     def after_epoch(self) -> None:
-        fit = running_fit(self.learn)
-        if fit is None or fit.validating or fit.next_end == inf:  # after the last cycle the fit ends by itself
+        fit = scheduled_fit(self.learn)
+        if fit is None or fit.next_end == inf:  # after the last cycle the fit ends by itself
             return
         record = fit.record
         if record.cycle_ends[-1:] != [len(record.iterations)]:
@@ -124,7 +125,7 @@ class StopAtCycleEnd(SelectiveCallback):
         why = self._why_stop(name, record.values_at_cycle_ends(name), record.lower_is_better.get(name, True))
         if _as_rank_0(self.learn, bool(why)):
             if why and self.learn.logger not in _SILENT:
-                epochs = fit.batches_in(fit.epoch) / fit.n_iter
+                epochs = record.cycles.epochs.iloc[-1]
                 print(f"Stopped at the end of cycle {fit.next_cycle}, after {epochs:g} epochs: {why}.")
             raise CancelFitException
 
@@ -144,15 +145,6 @@ class StopAtCycleEnd(SelectiveCallback):
             return f"{name} was not a finite number {lately}"
         least = f", less than min_gain={self.min_gain:g}" if self.min_gain else ""
         return f"{name} gained {gain:.3g} on {before:.6g} {lately}{least}"
-
-
-def _columns(recorder: Any, metrics: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The columns of fastai's table that come from training and from validation."""
-    if recorder.train_metrics and recorder.valid_metrics:
-        return [f"train_{o}" for o in ["loss", *metrics]], [f"valid_{o}" for o in ["loss", *metrics]]
-    if recorder.valid_metrics:
-        return ["train_loss"], ["valid_loss", *metrics]
-    return ["train_loss", *(metrics if recorder.train_metrics else [])], []
 
 
 def _can_validate(dls: Any) -> bool:

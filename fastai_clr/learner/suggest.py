@@ -1,5 +1,6 @@
 """Numbers to begin with: `learn.suggest_clr`, from `lr_find` alone or from a race of short cycles."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from math import isfinite
 from typing import Any
@@ -19,7 +20,7 @@ from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
 from .progress import ExperimentBar
 from .race import FEWEST, Race, best_step, cycle_length, half_decade, two_digits
 from .sandbox import sandbox
-from .short_errors import short_errors
+from .short_errors import plan_then_run
 
 __all__ = ["suggest_clr"]
 
@@ -38,10 +39,10 @@ OF_THE_PAIR = (
 )
 
 
-@short_errors
+@plan_then_run
 def suggest_clr(
     self: Learner, n_epoch: int, lr: Any = None, n_cycles: int = 1, budget: float = 0, *, seed: int = 0
-) -> Suggestion:
+) -> Callable[[], Suggestion]:
     """Suggest a peak rate, `div` and `cut_div` to begin with, and say why.
 
     n_epoch: epochs in all; if you do not know how many, let the cycles grow and end with `StopAtCycleEnd`.
@@ -71,24 +72,25 @@ def suggest_clr(
         raise ValueError("suggest_clr reads fastai's Recorder, but this Learner has none")
     n_iter = batches_per_epoch(self.dls)
     first_cycle = int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
-    curves, trials = [], []
-    if lr is not None and not budget:
-        why = "The peak is the one you gave."
-    elif num_distrib() > 1:
+    if (lr is None or budget) and num_distrib() > 1:
         raise ValueError(f"in several processes suggest_clr needs lr and no budget, but given lr={lr!r}, {budget=}")
-    elif budget:
-        lr, why, trials = _by_race(
-            self, lr, int(budget * n_epoch * n_iter), n_epoch * n_iter, first_cycle, n_iter, seed
-        )
-    else:
-        lr, why, curves = _by_finders(self, seed)
-    why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
-    of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
-    call = f"learn.fit_clr({n_epoch}, {peak_in_words(lr)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
-    # dtype: an older pandas cannot read the strings of pandas 3
-    names = pd.Index([o.name for o in fields(Trial)], dtype=object)
-    table = pd.DataFrame([asdict(o) for o in trials], columns=names)
-    return Suggestion(lr, DIV, CUT_DIV, why, call, table, curves)
+    n_find, length = _lengths(lr, budget, n_epoch * n_iter, first_cycle) if budget else (0, 0)
+
+    def run() -> Suggestion:
+        peak, why, curves, trials = lr, "The peak is the one you gave.", [], []
+        if budget:
+            peak, why, trials = _by_race(self, lr, int(budget * n_epoch * n_iter), n_find, length, n_iter, seed)
+        elif lr is None:
+            peak, why, curves = _by_finders(self, seed)
+        why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
+        of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
+        call = f"learn.fit_clr({n_epoch}, {peak_in_words(peak)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
+        # dtype: an older pandas cannot read the strings of pandas 3
+        names = pd.Index([o.name for o in fields(Trial)], dtype=object)
+        table = pd.DataFrame([asdict(o) for o in trials], columns=names)
+        return Suggestion(peak, DIV, CUT_DIV, why, call, table, curves)
+
+    return run
 
 
 def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
@@ -114,22 +116,28 @@ def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
     return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}", curves
 
 
-def _by_race(
-    learn: Any, lr: Any, budget: int, n_batches: int, first_cycle: int, n_iter: int, seed: int
-) -> tuple[Any, str, list[Trial]]:
-    """The peak that wins a race of at most `budget` batches, why, and the cycles of the race."""
-    n_find = FINDER_BATCHES if lr is None and budget >= 5 * FINDER_BATCHES else 0
+def _lengths(lr: Any, budget: float, n_batches: int, first_cycle: int) -> tuple[int, int]:
+    """The batches for `lr_find` before a race, and those in each of its cycles; raises ValueError if they are too few."""
+    n_budget = int(budget * n_batches)
+    n_find = FINDER_BATCHES if lr is None and n_budget >= 5 * FINDER_BATCHES else 0
     if first_cycle < FEWEST:
         raise ValueError(
             f"a race needs cycles of at least {FEWEST} batches, but the first cycle of this fit has {first_cycle}: "
             "leave budget out"
         )
-    length = cycle_length(budget - n_find, n_batches, first_cycle)
+    length = cycle_length(n_budget - n_find, n_batches, first_cycle)
     if length < FEWEST:
         raise ValueError(
             f"budget should be at least {3 * FEWEST / n_batches:.2g} here, which is 3 cycles of {FEWEST} batches, but "
-            f"given {budget / n_batches:.2g}"
+            f"given {n_budget / n_batches:.2g}"
         )
+    return n_find, length
+
+
+def _by_race(
+    learn: Any, lr: Any, budget: int, n_find: int, length: int, n_iter: int, seed: int
+) -> tuple[Any, str, list[Trial]]:
+    """The peak that wins a race of at most `budget` batches, why, and the cycles of the race."""
     with ExperimentBar(learn, budget, n_iter) as bar, sandbox(learn) as box:
         race = Race(box, bar, WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
         try:

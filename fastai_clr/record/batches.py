@@ -1,11 +1,13 @@
 """What a fit did in each batch."""
 
 from array import array
-from collections.abc import Sequence
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ..schedules.timetable import Timetable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,71 +18,120 @@ __all__ = ["BatchRecord"]
 class BatchRecord:
     """What a fit did in each batch: the part of `learn.sched` that counts batches.
 
-    momentums, losses: see `Record`.
+    losses: see `Record`.
     """
 
-    # 24 bytes per batch: a factor, a momentum and a loss. The rates of all groups are factor x peaks. Batches in which
-    # the optimizer held other rates are rows in `_held`, the number of the batch and then the rates.
+    # 12 bytes per batch: the number of its row in the timetable, and the loss. Where the optimizer held something else
+    # than that row, it stands beside: `_other_rates` has the number of the batch and the rate of each group,
+    # `_other_momentums` the number of the batch and the momentum (nan if there was none). If the schedule does not
+    # cycle momentum, an entry there holds until the next one. A fit without a schedule of ours has arrays instead.
 
-    momentums: "array[float]"
     losses: "array[float]"
 
-    def __init__(self, peaks: Sequence[float] = (1.0,)):
-        self._peaks, self._factors, self._held = list(peaks), array("d"), array("d")
+    def __init__(self, timetable: Timetable | None = None):
+        self._timetable = timetable
+        self._rows = array("Q" if timetable is not None and timetable.n_batches > 2**32 else "I")
+        self._other_rates, self._other_momentums = array("d"), array("d")
+        self._rates: NDArray[Any] = np.empty((0, 1))  # batches x groups, without a timetable
+        self._lrs, self._momentums = array("d"), array("d")  # as far as they were asked for
         self._epoch_starts: list[tuple[int, int]] = []  # an epoch, from 0, and the batches recorded before it
-        self.momentums, self.losses = array("d"), array("d")
+        self.losses = array("d")
 
-    def begin_epoch(self, number: int) -> None:
-        """Let the next batches belong to epoch `number`, from 0."""
-        self._epoch_starts.append((number, len(self._factors)))
+    @property
+    def _n_batches(self) -> int:
+        return len(self._rates) if self._timetable is None else len(self._rows)
 
-    def add_batch(
-        self, factor: float, momentum: float | None, loss: float | None, held: Sequence[float] | None = None
-    ) -> None:
-        """Append a batch.
+    def begin_epoch(self, number: int, n_before: int | None = None) -> None:
+        """Begin epoch `number`, from 0, after `n_before` batches; None: with the next batch that is added."""
+        self._epoch_starts.append((number, self._n_batches if n_before is None else n_before))
 
-        factor: share of the peak rate. momentum, loss: None if there is none.
-        held: the rate of each parameter group, if it is not factor x peak.
-        """
-        if held is not None:
-            self._held.append(len(self._factors))
-            self._held.extend(held)
-        self._factors.append(factor)
-        if momentum is not None:
-            self.momentums.append(momentum)
+    def add_batch(self, row: int, loss: float | None) -> None:
+        """Append a batch that held the rates and the momentum of `row` of the timetable. loss: None if there is none."""
+        self._rows.append(row)
         if loss is not None:
-            self.losses.append(loss)
+            try:
+                self.losses.append(loss)
+            except BufferError:  # an array that somebody holds shares the memory, which so cannot grow
+                self.losses = self.losses[:]
+                self.losses.append(loss)
 
-    def begin_momentum(self) -> None:
-        """Let momentum begin with the next batch: an optimizer that has it took the place of one that has not."""
-        self.momentums.extend([nan] * (len(self._factors) - len(self.momentums)))
+    def note_rates(self, rates: "list[float]") -> None:
+        """Let the next batch have other rates than its row."""
+        self._other_rates.extend([self._n_batches, *rates])
+
+    def note_momentum(self, momentum: float | None) -> None:
+        """Let the next batch have another momentum than its row; None if the optimizer has none.
+
+        If the schedule does not cycle momentum, the batches after it have it, too.
+        """
+        self._other_momentums.extend([self._n_batches, nan if momentum is None else momentum])
 
     def trim(self) -> None:
-        """Release the arrays' spare capacity."""
-        self._factors, self._held = self._factors[:], self._held[:]
-        self.momentums, self.losses = self.momentums[:], self.losses[:]
+        """Release the spare capacity of the arrays, and the rows of the timetable that were not trained."""
+        for name in ("_rows", "losses", "_other_rates", "_other_momentums"):
+            setattr(self, name, getattr(self, name)[:])
+        if self._timetable is not None and self._rows:
+            self._timetable.forget_after(int(np.max(self._rows)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_lrs": array("d"), "_momentums": self._momentums if self._timetable is None else array("d")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        BatchRecord.__init__(self)
+        if "_factors" in state:  # a pickle of 1.0.0: factors x peaks, and the rates that the optimizer held otherwise
+            state = dict(state)
+            self._rates = np.multiply.outer(np.array(state.pop("_factors")), state.pop("_peaks"))
+            held = np.array(state.pop("_held")).reshape(-1, 1 + self._rates.shape[1])
+            self._rates[held[:, 0].astype(int)] = held[:, 1:]
+            self._momentums = state.pop("momentums")
+        vars(self).update(state)
 
     @property
     def lrs(self) -> "array[float]":
         """Learning rate of the last parameter group, one float per batch."""
-        return array("d", self._group_lrs()[-1].tobytes())
+        if len(self._lrs) < self._n_batches:
+            self._lrs = _extended(self._lrs, self._rates_from(len(self._lrs))[:, -1])
+        return self._lrs
 
     @property
-    def all_lrs(self) -> np.ndarray:
-        """Learning rates, batches x parameter groups."""
-        return np.stack(self._group_lrs(), axis=1)
+    def momentums(self) -> "array[float]":
+        """Momentum of the last parameter group, one float per batch; empty if none was recorded."""
+        if self._timetable is not None and len(self._momentums) < self._n_batches:
+            self._momentums = _extended(self._momentums, self._momentums_from(len(self._momentums)))
+        return self._momentums
 
-    def _group_lrs(self) -> list[np.ndarray]:
-        factors, rows = np.array(self._factors), np.array(self._held).reshape(-1, 1 + len(self._peaks))
-        rates = [factors * peak for peak in self._peaks]
-        for k, group_rates in enumerate(rates, 1):
-            group_rates[rows[:, 0].astype(int)] = rows[:, k]
+    @property
+    def all_lrs(self) -> NDArray[Any]:
+        """Learning rates, batches x parameter groups."""
+        return self._rates_from(0)
+
+    def _rates_from(self, first: int) -> NDArray[Any]:
+        """The rates from batch `first` on, batches x parameter groups."""
+        if self._timetable is None:
+            return self._rates[first:].copy()
+        rates = np.multiply.outer(self._timetable.values(self._rows[first:])[0], self._timetable.peaks)
+        others = _entries_from(self._other_rates, rates.shape[1], first)
+        rates[others[:, 0].astype(int) - first] = others[:, 1:]
         return rates
+
+    def _momentums_from(self, first: int) -> NDArray[Any]:
+        """The momentum from batch `first` on; nothing if there is none to tell."""
+        assert self._timetable is not None
+        momentums = self._timetable.values(self._rows[first:])[1]
+        if momentums is not None:
+            others = _entries_from(self._other_momentums, 1, first)
+            momentums[others[:, 0].astype(int) - first] = others[:, 1]
+            return momentums
+        changes = _entries_from(self._other_momentums, 1, 0)
+        if not np.isfinite(changes[:, 1]).any():
+            return np.array([])
+        latest = np.searchsorted(changes[:, 0], np.arange(first, self._n_batches), "right") - 1
+        return np.where(latest < 0, nan, changes[latest, 1])
 
     @property
     def iterations(self) -> range:
         """The batches, from 1."""
-        return range(1, len(self._factors) + 1)
+        return range(1, self._n_batches + 1)
 
     def to_frame(self) -> "DataFrame":
         """The fit as a pandas table with a row per batch, ready for `to_csv` or an experiment log.
@@ -95,7 +146,7 @@ class BatchRecord:
         """
         import pandas as pd
 
-        n, rates = len(self._factors), self._group_lrs()
+        n, rates = self._n_batches, self.all_lrs.T
         numbers, starts = np.transpose(self._epoch_starts or [(0, 0)])
         columns: dict[str, Any] = {
             "batch": self.iterations,
@@ -105,3 +156,19 @@ class BatchRecord:
         for name, values in (("momentum", self.momentums), ("loss", self.losses)):
             columns[name] = np.append(values[:n], np.full(max(n - len(values), 0), nan))
         return pd.DataFrame(columns)
+
+
+def _extended(column: "array[float]", values: NDArray[Any]) -> "array[float]":
+    """The column with the values appended: itself, or a copy if an array that somebody holds shares its memory."""
+    try:
+        column.frombytes(values.tobytes())
+    except BufferError:
+        column = column[:]
+        column.frombytes(values.tobytes())
+    return column
+
+
+def _entries_from(entries: "array[float]", n_values: int, first: int) -> NDArray[Any]:
+    """Of entries that are the number of a batch and `n_values` values each, those from batch `first` on."""
+    table = np.frombuffer(entries).reshape(-1, 1 + n_values) if entries else np.empty((0, 1 + n_values))
+    return table[np.searchsorted(table[:, 0], first) :].copy()

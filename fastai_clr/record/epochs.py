@@ -9,6 +9,7 @@ from .. import plot
 from ..schedules.schedule import Schedule
 from ..schedules.shapes import Constant
 from ..scores import gains, is_lower_better
+from .columns import EpochColumns
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -43,24 +44,17 @@ class EpochRecord:
 
         values: what fastai's `Recorder` kept of it. epochs: so far. n_batches: recorded so far.
         """
-        names = list(recorder.metric_names)[1:]  # the first is 'epoch'
-        if recorder.add_time:
-            names.pop()
-        if not (recorder.train_metrics or recorder.valid_metrics):
-            names = names[:1]  # the Recorder names metrics that it does not keep
-        if len(values) != len(names):
+        columns = EpochColumns.of(recorder, recorder.metrics)
+        if len(values) != len(columns.names):
             return  # a part of this epoch was cancelled
         if not self._columns:
-            self._columns, self.lower_is_better = names, _directions(names, recorder.metrics)
+            self._columns, self.lower_is_better = columns.names, _directions(columns.names, recorder.metrics)
         self._epochs.append((epochs, n_batches, list(values)))
-        if "valid_loss" not in names:
-            return
-        at = names.index("valid_loss")
-        loss, *metrics = list(values)[at:]
+        loss, *metrics = list(values)[len(columns.trained) :] or [None]
         if loss is None:
             return  # there was nothing to validate on
         self.val_losses.append(loss)
-        self.metric_names = names[at + 1 :]
+        self.metric_names = columns.validated[1:]
         if metrics:
             self.rec_metrics.append(metrics if len(metrics) > 1 else metrics[0])
 

@@ -1,19 +1,21 @@
 """`learn.sched`: what a fit did, batch by batch and epoch by epoch, and its plots."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import partial
 from html import escape
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import plot
 from ..schedules.checks import check_number
 from ..schedules.cycles import Cycles
 from ..schedules.describe import describe
-from ..schedules.schedule import Schedule
+from ..schedules.timetable import Timetable
 from .batches import BatchRecord
 from .epochs import EpochRecord
 
@@ -63,44 +65,47 @@ class Record(BatchRecord, EpochRecord):
     `learn.sched`.
     """
 
-    def __init__(self, schedule: Schedule | None = None, peaks: Sequence[float] = (1.0,)):
-        EpochRecord.__init__(self, schedule)
-        BatchRecord.__init__(self, peaks)
+    def __init__(self, timetable: Timetable | None = None):
+        EpochRecord.__init__(self, None if timetable is None else timetable.schedule)
+        BatchRecord.__init__(self, timetable)
 
     @classmethod
-    def of_recorder(cls, recorder: Any, momentums: Sequence[float] = ()) -> "Record":
+    def of_arrays(cls, rates: NDArray[Any], momentums: Iterable[Any] = (), losses: Iterable[Any] = ()) -> "Record":
+        """The record of a fit without a schedule of ours.
+
+        rates: batches x parameter groups. momentums, losses: one per batch, or none.
+        """
+        record = cls()
+        record._rates, record._momentums = rates, array("d", map(float, momentums))
+        record.losses = array("d", map(float, losses))
+        return record
+
+    @classmethod
+    def of_recorder(cls, recorder: Any, momentums: Iterable[Any] = ()) -> "Record":
         """The record of a fit without a schedule of ours, from fastai's `Recorder` after it.
 
         momentums: one per batch, if a `ParamScheduler` recorded them.
         """
-        record, kept = cls(), vars(recorder)  # an interruption may have left it without some of its lists
-        record._factors = array("d", map(float, kept.get("lrs", ())))
-        record.losses = array("d", map(float, kept.get("losses", ())))
-        record.momentums = array("d", map(float, momentums))
+        kept = vars(recorder)  # an interruption may have left it without some of its lists
+        rates = np.array([float(o) for o in kept.get("lrs", ())]).reshape(-1, 1)
+        record = cls.of_arrays(rates, momentums, kept.get("losses", ()))
         for epoch, values in enumerate(kept.get("values", ()), 1):
             record.add_epoch(recorder, values, epoch, 0)
         record._epoch_starts = list(enumerate([0, *kept.get("iters", ())]))
         return record
 
     @classmethod
-    def of_rates(
-        cls,
-        rates: np.ndarray,
-        momentums: np.ndarray | None,
-        schedule: Schedule | None,
-        cycle_ends: list[int],
-        epoch_starts: list[tuple[int, int]],
-    ) -> "Record":
+    def of_plan(cls, timetable: Timetable, rows: range, momentums: Iterable[float | None] | None) -> "Record":
         """The record of a fit that has not run.
 
-        rates: batches x parameter groups. momentums: one per batch, or None.
-        epoch_starts: for each epoch its number, from 0, and the batches before it.
+        rows: the batches of the timetable that it trains. momentums: one per batch; None: those of the timetable.
         """
-        record = cls(schedule, [1.0] * rates.shape[1])
-        for factor, held in zip(rates[:, -1].tolist(), rates.tolist()):
-            record.add_batch(factor, None, None, held)
-        record.momentums = array("d", [] if momentums is None else momentums.tolist())
-        record.cycle_ends, record._epoch_starts = cycle_ends, epoch_starts
+        record, latest = cls(timetable), None
+        for row, momentum in zip(rows, repeat(None) if momentums is None else momentums):
+            if momentum != latest:
+                record.note_momentum(latest := momentum)
+            record.add_batch(row, None)
+        record.cycle_ends = [end - rows.start for end in timetable.ends if rows.start < end]
         return record
 
     def describe(self) -> str:
@@ -113,14 +118,13 @@ class Record(BatchRecord, EpochRecord):
         'starts at 0.0005 (0.01/20), rises for 4 batches (1/5 of the cycle) to 0.01, falls for 16 batches to 0.00109'
         """
         self._check_recorded()
-        rates, n = self._group_lrs(), len(self._factors)
+        rates, n = self.all_lrs, self._n_batches
         ends = [*(end for end in self.cycle_ends if end < n), n]
         corners: tuple[int, ...] = ()
         is_whole = self.schedule is not None and self._first_cycle_is_whole()
         if self.schedule is not None and is_whole:
             corners = self.schedule.corners(Cycles.of_batches(ends[0]).locate(0)[1])
-        peaks = [float(np.max(o)) for o in rates]
-        return describe(rates[-1], peaks, self._changing_momentums(), ends, corners, is_whole=is_whole)
+        return describe(rates[:, -1], rates.max(0).tolist(), self._changing_momentums(), ends, corners, is_whole=is_whole)
 
     def _repr_html_(self) -> str:
         if not self.iterations:
@@ -133,7 +137,7 @@ class Record(BatchRecord, EpochRecord):
     def __repr__(self) -> str:
         if not self.iterations:
             return "Record(nothing recorded yet)"
-        n, n_epoch = len(self._factors), len(self.val_losses)
+        n, n_epoch = self._n_batches, len(self.val_losses)
         batches, epochs = "batch" if n == 1 else "batches", "epoch" if n_epoch == 1 else "epochs"
         schedule = "fastai's own fit" if self.schedule is None else repr(self.schedule)
         return f"Record({schedule}: {n} {batches}, {n_epoch} {epochs} validated)"
@@ -162,7 +166,7 @@ class Record(BatchRecord, EpochRecord):
         self._check_recorded()
         moms = self._changing_momentums() if show_moms else None
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
-        return plot.rates(self._group_lrs(), moms, self.cycle_ends, title, ax, log)
+        return plot.rates(self.all_lrs.T, moms, self.cycle_ends, title, ax, log)
 
     def plot_loss(self, n_skip: int = 10, n_skip_end: int = 5, ax: Any = None, **gone: Any) -> Any:
         """Draw the smoothed training loss of each batch; returns the axes.
@@ -190,7 +194,7 @@ class Record(BatchRecord, EpochRecord):
         return plot.curve(self.lrs[part], self.losses[part], label, "training loss (smoothed)", log=not linear, ax=ax)
 
     def _changing_momentums(self) -> Any:
-        return self.momentums if self.momentums and np.ptp(self.momentums) > 1e-9 else None
+        return self.momentums if len(self.momentums) and np.ptp(self.momentums) > 1e-9 else None
 
     def _part(self, n_skip: int, n_skip_end: int) -> slice:
         self._check_recorded()

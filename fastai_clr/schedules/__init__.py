@@ -3,9 +3,9 @@
 from .cycles import Cycle, Cycles
 from .drawing import plot_schedules
 from .names import by_name
-from .reader import ScheduleReader
 from .schedule import Schedule
 from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+from .timetable import Timetable
 
 __all__ = [
     "CircularLR",
@@ -15,7 +15,7 @@ __all__ = [
     "Cycle",
     "Cycles",
     "Schedule",
-    "ScheduleReader",
+    "Timetable",
     "by_name",
     "plot_schedules",
 ]

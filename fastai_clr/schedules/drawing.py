@@ -10,6 +10,7 @@ from .checks import check_number
 from .cycles import Cycles
 from .names import named_schedules
 from .schedule import Schedule
+from .timetable import Timetable
 
 __all__ = ["at_positions", "plot_schedules", "position_functions"]
 
@@ -45,8 +46,8 @@ def plot_schedules(
     curves = {}
     for name, schedule in named_schedules(schedules).items():
         if isinstance(schedule, Schedule):
-            factors, momentums = schedule.at(np.arange(cycles.n_batches), cycles)
-            curves[name] = factors * lr, momentums
+            timetable = Timetable(schedule, cycles, [lr])
+            curves[name] = timetable.rates[:, 0], timetable.momentums
         else:
             functions = position_functions(name, schedule)
             curves[name] = tuple(

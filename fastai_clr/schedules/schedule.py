@@ -13,6 +13,7 @@ from .. import plot
 from .checks import check_peaks, set_number
 from .cycles import Cycle, Cycles
 from .describe import describe
+from .timetable import Timetable
 
 __all__ = ["Schedule"]
 
@@ -144,16 +145,9 @@ class Schedule:
 
         >>> ax = CircularLR(32, 5).plot(lr=1e-2, n_batches=300)
         """
-        peaks, cycles = check_peaks(lr), Cycles.of_batches(n_batches, n_cycles, cycle_mult)
-        factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
-        return plot.rates(
-            [factors * peak for peak in peaks],
-            momentums if show_moms else None,
-            cycles.ends,
-            repr(self) if show_text else None,
-            ax,
-            log,
-        )
+        fit = Timetable(self, Cycles.of_batches(n_batches, n_cycles, cycle_mult), check_peaks(lr))
+        momentums, title = fit.momentums if show_moms else None, repr(self) if show_text else None
+        return plot.rates(fit.rates.T, momentums, fit.ends, title, ax, log)
 
     def describe(self, lr: Any = 1.0, n_batches: int = 100, n_cycles: int = 1, cycle_mult: float = 1) -> str:
         """What `plot` draws, in words. It takes the same arguments.
@@ -161,10 +155,9 @@ class Schedule:
         >>> CircularLR(20, 5).describe(lr=0.01, n_batches=300)
         'starts at 0.0005 (0.01/20), rises for 60 batches (1/5 of the cycle) to 0.01, falls for 240 batches to 0.00054'
         """
-        peaks, cycles = check_peaks(lr), Cycles.of_batches(n_batches, n_cycles, cycle_mult)
-        factors, momentums = self.at(np.arange(cycles.n_batches), cycles)
-        corners = self.corners(cycles.locate(0)[1])
-        return describe(factors * peaks[-1], peaks, momentums, cycles.ends.tolist(), corners)
+        fit = Timetable(self, Cycles.of_batches(n_batches, n_cycles, cycle_mult), check_peaks(lr))
+        corners = self.corners(fit.cycles.locate(0)[1])
+        return describe(fit.rates[:, -1], fit.peaks, fit.momentums, fit.ends, corners)
 
     def _repr_html_(self) -> str:
         words = escape(f"With a peak of 1, over 100 batches, the learning rate {self.describe()}.")

@@ -10,7 +10,6 @@ import pickle
 import subprocess
 import sys
 import tracemalloc
-from array import array
 from functools import partial
 from itertools import count, cycle
 from statistics import median
@@ -31,7 +30,7 @@ from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles, Record
 from fastai_clr.learner.fit import native_fit
-from fastai_clr.schedules.reader import BLOCK
+from fastai_clr.schedules.timetable import BLOCK, Timetable
 from helpers import DIGITS, PIXELS, make_learner
 
 OPTIMIZERS = {
@@ -269,12 +268,15 @@ def test_growth(tables, tmp_path, n_batches, many_cycles):
         tmp_path, "fastai SGD", 1, lambda learn, ours, _: medians({"": in_a_loop(learn, ours, n_batches // 2)[0]})[""],
         n_epoch=n_epoch, n_cycles=n_cycles,
     )  # fmt: skip
-    steps, cycles = np.arange(n_batches), Cycles.of_batches(n_batches, n_cycles)
+    rows, cycles = np.arange(n_batches), Cycles.of_batches(n_batches, n_cycles)
     whole = medians(
-        {"cheap": lambda: SCHEDULE.at(steps, cycles), "dear": lambda: DEAREST.at(steps, cycles)},
+        {
+            "cheap": lambda: Timetable(SCHEDULE, cycles).values(rows),
+            "dear": lambda: Timetable(DEAREST, cycles).values(rows),
+        },
         rounds=3, seconds=0, warm_up=1,
     )  # fmt: skip
-    head = ["batches", "cycles", "body, µs per batch", "the schedule as an array, s", "with every option, s"]
+    head = ["batches", "cycles", "body, µs per batch", "the timetable's rows, s", "with every option, s"]
     row = [f"{n_batches:.0e}", n_cycles, f"{body:.2f}", *(f"{o / 1e6:.3f}" for o in whole.values())]
     add(tables, "Growth", head, row)
 
@@ -284,15 +286,18 @@ def test_memory(tables, n_groups, every):
     """The record of 10^5 batches; in every `every`-th the optimizer holds other rates than the schedule's."""
     n, peaks = 10**5, np.geomspace(1e-4, 1e-2, n_groups).tolist()
     tracemalloc.start()
-    record = Record(SCHEDULE, peaks)
+    record = Record(timetable := Timetable(SCHEDULE, Cycles.of_batches(n), peaks))
     for i in range(n):
-        record.add_batch(i / n, 0.9, 1.0, None if every is None or i % every else [1e-5] * n_groups)
+        timetable.row(i)
+        if every is not None and i % every == 0:
+            record.note_rates([1e-5] * n_groups)
+        record.add_batch(i, 1.0)
     running = tracemalloc.get_traced_memory()[0]
     record.trim()
     done = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    head = ["groups", "other rates in", "bytes per batch", "while it runs", "pickled", "goal"]
-    goal = 24 + (0 if every is None else 8 * (1 + n_groups) / every)
+    head = ["groups", "other rates in", "bytes per batch, with the timetable's rows", "while it runs", "pickled", "goal"]
+    goal = 12 + 16 + (0 if every is None else 8 * (1 + n_groups) / every)
     sizes = [done / n, running / n, len(pickle.dumps(record)) / n, goal]
     other = "no batch" if every is None else f"1/{every} of the batches"
     add(tables, "The record of a fit", head, [n_groups, other, *(f"{o:.1f}" for o in sizes)])
@@ -304,9 +309,8 @@ def test_plot(tables, n_batches, n_cycles):
     """`plot_lr` of ten groups, with the momentum beside them, and the PNG of it."""
     import matplotlib.pyplot as plt
 
-    record = Record(SCHEDULE, np.geomspace(1e-4, 1e-2, 10).tolist())
-    factors, momentums = SCHEDULE.at(np.arange(n_batches), Cycles.of_batches(n_batches, n_cycles))
-    record._factors, record.momentums = array("d", factors.tobytes()), array("d", momentums.tobytes())
+    timetable = Timetable(SCHEDULE, Cycles.of_batches(n_batches, n_cycles), np.geomspace(1e-4, 1e-2, 10))
+    record = Record.of_plan(timetable, range(n_batches), None)
     file = io.BytesIO()
 
     def draw():

@@ -7,6 +7,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler, SchedLin
 from fastai.callback.tracker import ReduceLROnPlateau, SaveModelCallback
+from fastai.data.load import DataLoader
 from fastai.learner import Learner, Metric
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, OptimWrapper, RMSProp, ranger
@@ -14,7 +15,7 @@ from fastcore.basics import store_attr
 
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles, Schedule
 from fastai_clr.learner.native import NATIVE
-from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates
+from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates, make_learner
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -387,16 +388,97 @@ def test_a_long_fit_is_evaluated_in_blocks_without_a_seam(learner):
     assert learn.sched.cycle_ends == [1024, 2048]
 
 
-def test_an_epoch_that_grows_during_the_fit_is_trained_whole(learner):
-    class Grow(Callback):
+def loaders_of(*lengths):
+    """A callback that gives each epoch a data loader of its own length; in an epoch without one it stays."""
+
+    class Swap(Callback):
         def before_epoch(self):
-            self.learn.dls.loaders[0] = (short, long)[self.learn.epoch]
+            if lengths[self.epoch] is not None:
+                self.learn.dls.loaders[0] = make_learner(self.learn.path, lengths[self.epoch]).dls.train
+
+    return Swap()
+
+
+PLACES = {  # batches in each epoch, of which the fit begins with 10: the rows that they have, where each cycle ends
+    "as announced": ([None] * 2, [*range(20)], [10, 20]),
+    "longer": ([None, 15], [*range(10), 10, 10, 11, 12, 12, 13, 14, 14, 15, 16, 16, 17, 18, 18, 19], [10, 25]),
+    "twice as long": ([None, 20], [*range(10), *np.repeat(range(10, 20), 2)], [10, 30]),
+    "half as long": ([None, 5], [*range(10), 10, 12, 14, 16, 18], [10, 15]),
+    "a batch shorter": ([None, 9], [*range(10), 10, 11, 12, 13, 14, 15, 16, 17, 18], [10, 19]),
+    "one batch": ([None, 1], [*range(10), 10], [10, 11]),
+    "longer and shorter": ([15, 5], [0, 0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 9, 10, 12, 14, 16, 18], [15, 20]),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("style", ["native", "0.7", "fit_clr"])
+def test_a_loader_that_changes_in_mid_fit_keeps_the_schedules_shape(learner, tmp_path, case, style):
+    lengths, rows, ends = PLACES[case]
+    schedule, probe, cbs = CircularLR(10, 4, 0.95, 0.85), Probe(), loaders_of(*lengths)
+    learn = learner(10)
+    if style == "native":
+        learn.fit(2, 1e-2, cbs=[CLRCallback(schedule, 2, cycle_save_name="x"), cbs, probe])
+    elif style == "0.7":
+        learn.fit(1e-2, 2, cycle_len=1, use_clr=schedule, cycle_save_name="x", cbs=[cbs, probe])
+    else:
+        learn.fit_clr(2, 1e-2, 10, 4, n_cycles=2, moms=(0.95, 0.85), cbs=[cbs, probe])
+    factors, momentums = schedule.at(np.array(rows), Cycles(2, 10))
+    np.testing.assert_array_equal(np.array(probe.probed_lrs)[:, 0], factors * 1e-2)
+    np.testing.assert_array_equal(np.array(probe.probed_moms)[:, 0], momentums)
+    np.testing.assert_array_equal(learn.sched.lrs, factors * 1e-2)
+    assert learn.sched.cycle_ends == ends and len(learn.sched.val_losses) == 2
+    assert style == "fit_clr" or sorted(o.name for o in (tmp_path / "models").iterdir()) == ["x_cyc_0.pth", "x_cyc_1.pth"]
+
+
+@pytest.mark.parametrize(
+    "length, n, rows",
+    [
+        (10, 5, [10, 11, 12, 13, 14]),
+        (15, 8, [10, 10, 11, 12, 12, 13, 14, 14]),  # 7.5 batches are the last half of the cycle
+        (5, 3, [10, 12, 14]),
+        (3, 2, [10, 13]),
+        (20, 10, np.repeat([10, 11, 12, 13, 14], 2)),
+        (1, 1, [10]),
+    ],
+)
+def test_a_last_epoch_that_is_cut_short_is_cut_at_the_cycles_end(learner, length, n, rows):
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=1.5, use_clr=(10, 4), cbs=loaders_of(None, length))
+    expected = CircularLR(10, 4).at(np.array([*range(10), *rows]), Cycles(1, 15))[0] * 1e-2
+    np.testing.assert_array_equal(learn.sched.lrs, expected)
+    assert learn.sched.cycle_ends == [10 + n] and len(learn.sched.val_losses) == 2
+
+
+class Yields(DataLoader):
+    """Says one length and yields another."""
+
+    says = 10
+
+    def __len__(self):
+        return self.says
+
+
+@pytest.mark.parametrize("n_epoch, ends", [(1, [10]), (2, [10, 22])])
+def test_a_loader_that_yields_more_than_its_length_stays_at_its_epochs_end(learner, n_epoch, ends):
+    learn = learner(12)
+    learn.dls.loaders[0] = Yields(learn.dls.train.dataset, bs=4)
+    learn.fit(1e-2, n_epoch, cycle_len=1, use_clr=(10, 4))
+    rows = np.concatenate([[*range(10), 9, 9] + np.array(10 * epoch) for epoch in range(n_epoch)])
+    np.testing.assert_array_equal(learn.sched.lrs, CircularLR(10, 4).at(rows, Cycles(n_epoch, 10))[0] * 1e-2)
+    assert learn.sched.cycle_ends == ends
+
+
+def test_a_fit_that_is_cancelled_in_its_very_last_batch_has_ended_its_cycles(learner):
+    class Cancel(Callback):
+        order, run_valid = 70, False
+
+        def after_batch(self):
+            if (self.epoch, self.iter) == (1, 9):
+                raise CancelFitException
 
     learn = learner(10)
-    short, long = learn.dls.train, learner(15).dls.train
-    learn.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(10, 4)), Grow()])
-    expected = CircularLR(10, 4).at(np.r_[0:20, [19] * 5], Cycles(1, 20))[0]
-    np.testing.assert_array_equal(learn.sched.lrs, expected * 1e-2)
+    learn.fit(1e-2, 2, cycle_len=1, use_clr=(10, 4), cbs=Cancel())
+    assert learn.sched.cycle_ends == [10, 20]
 
 
 def test_cancelled_steps_and_short_epochs_do_not_shift_the_schedule(learner):

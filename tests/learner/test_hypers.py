@@ -10,8 +10,8 @@ from fastai.optimizer import SGD, Adam, Lamb, Optimizer, OptimWrapper, RMSProp, 
 from torch import nn
 
 from fastai_clr import CircularLR, Cycles
-from fastai_clr.learner.hypers import GroupHypers, Loan, decouples_weight_decay, read_hyper, write_hyper
-from fastai_clr.schedules import ScheduleReader
+from fastai_clr.learner.hypers import GroupHypers, SavedHyper, decouples_weight_decay, read_hyper, write_hyper
+from fastai_clr.schedules import Timetable
 from helpers import OPTIMIZERS
 
 WITHOUT_MOMENTUM = {
@@ -76,9 +76,9 @@ def test_what_is_written_is_read(opt_func, n_groups):
 @each_number_of_groups
 def test_what_a_schedule_writes_are_python_floats(opt_func, n_groups):
     opt = make_opt(opt_func, n_groups)
-    reader = ScheduleReader(CircularLR(32, 5, 0.95, 0.85), Cycles(1, 10), np.array(RATES[:n_groups]))
-    reader.read(3)
-    GroupHypers(opt).write(opt, reader.rates, reader.momentum)
+    timetable = Timetable(CircularLR(32, 5, 0.95, 0.85), Cycles(1, 10), np.array(RATES[:n_groups]))
+    factor, momentum = timetable.row(3)
+    GroupHypers(opt).write(opt, [factor * peak for peak in timetable.peaks], momentum)
     values = [
         o[name] for o in [*opt.hypers, *dicts_of(opt)] for name in ("lr", "mom", "momentum", "betas") if name in o
     ]
@@ -119,13 +119,13 @@ def test_another_number_of_groups_is_an_error_and_nothing_is_written(opt_func, r
     assert hypers_of(opt) == before
 
 
-# -- lent for a while ----------------------------------------------------------------------------------------------------
+# -- saved for a while ----------------------------------------------------------------------------------------------------
 
 
 OWN, RUNNING, OTHERS = [0.5, 0.25, 0.125], [0.75, 0.375, 0.25], [0.0625, 0.03125, 0.5]
 
 
-def for_each_loan(test):
+def for_each_hyper(test):
     return each_optimizer(each_number_of_groups(pytest.mark.parametrize("name", ["lr", "mom", "wd"])(test)))
 
 
@@ -138,75 +138,75 @@ def opt(opt_func, n_groups, name):
 
 
 @pytest.fixture
-def loan(opt, n_groups, name):
-    """A loan of which the fit has made use."""
-    loan = Loan(opt, name)
+def saved(opt, n_groups, name):
+    """The saved values of a hyper-parameter that the fit has changed."""
+    saved = SavedHyper(opt, name)
     opt.set_hyper(name, RUNNING[:n_groups])
-    return loan
+    return saved
 
 
 def held(opt, name):
     return [h[name] for h in opt.hypers]
 
 
-@for_each_loan
+@for_each_hyper
 def test_a_hyper_parameter_is_read_and_written_by_fastais_name(opt, n_groups, name):
     assert read_hyper(opt, name) == held(opt, name) == OWN[:n_groups]
     write_hyper(opt, name, RUNNING[:n_groups])
     assert read_hyper(opt, name) == held(opt, name) == RUNNING[:n_groups]
 
 
-@for_each_loan
-def test_borrowing_changes_nothing(opt, name):
+@for_each_hyper
+def test_saving_changes_nothing(opt, name):
     before = hypers_of(opt)
-    Loan(opt, name)
+    SavedHyper(opt, name)
     assert hypers_of(opt) == before
 
 
-@for_each_loan
+@for_each_hyper
 def test_the_optimizer_gets_its_own_values_back(opt, name):
-    before, loan = hypers_of(opt), Loan(opt, name)
+    before, saved = hypers_of(opt), SavedHyper(opt, name)
     opt.set_hyper(name, 0.75)
     for _ in range(2):  # twice does no harm
-        loan.put_back()
+        saved.restore()
         assert hypers_of(opt) == before
 
 
-@for_each_loan
-def test_its_own_values_are_there_while_a_file_is_written(opt, loan, n_groups, name):
-    with loan.set_aside():
+@for_each_hyper
+def test_its_own_values_are_there_while_a_file_is_written(opt, saved, n_groups, name):
+    with saved.restored():
         assert held(opt, name) == OWN[:n_groups]
     assert held(opt, name) == RUNNING[:n_groups]
-    loan.put_back()
+    saved.restore()
     assert held(opt, name) == OWN[:n_groups]
 
 
-@for_each_loan
-def test_a_fit_goes_on_after_a_file_that_could_not_be_written(opt, loan, n_groups, name):
-    with pytest.raises(OSError), loan.set_aside():
+@for_each_hyper
+def test_a_fit_goes_on_after_a_file_that_could_not_be_written(opt, saved, n_groups, name):
+    with pytest.raises(OSError), saved.restored():
         raise OSError("no space left")
     assert held(opt, name) == RUNNING[:n_groups]
-    loan.put_back()
+    saved.restore()
     assert held(opt, name) == OWN[:n_groups]
 
 
-@for_each_loan
-def test_values_from_a_file_become_the_optimizers_own(opt, loan, opt_func, n_groups, name):
+@for_each_hyper
+def test_values_from_a_file_become_the_optimizers_own(opt, saved, opt_func, n_groups, name):
     other = make_opt(opt_func, n_groups)
     other.set_hyper(name, OTHERS[:n_groups])
-    with loan.set_aside():
+    with saved.restored():
         opt.load_state_dict(copy.deepcopy(other.state_dict()))
     assert held(opt, name) == RUNNING[:n_groups]
-    loan.put_back()
+    saved.restore()
     assert held(opt, name) == OTHERS[:n_groups]
 
 
 def test_a_group_that_was_added_since_keeps_its_values():
     opt = make_opt(OPTIMIZERS["torch SGD"], 1)
-    loan = Loan(opt, "mom")
+    saved = SavedHyper(opt, "mom")
     opt.opt.add_param_group({"params": list(nn.Linear(2, 2).parameters()), "momentum": 0.5})
     opt.set_hyper("mom", [0.7, 0.6])
-    loan.put_back()
+    saved.restore()
     assert [h["mom"] for h in opt.hypers] == [0.9, 0.6]
 
 

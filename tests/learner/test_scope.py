@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.learner import Learner
+from fastai.metrics import accuracy
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles
 from helpers import OPTIMIZERS, Probe, make_learner, make_tabular, run_code
@@ -285,8 +286,9 @@ def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of)
 def test_the_schedule_of_one_fit_is_spent_in_a_copy_made_during_it(learner):
     twins, learn = [], learner(10)
     FITS["0.7"](learn, [after_first_epoch(lambda learn: twins.append(copy.deepcopy(learn)))])
-    twins[0].fit(1, 1e-3)
-    assert set(twins[0].recorder.lrs) == {1e-3}
+    for twin in (copy.deepcopy(copy.deepcopy(twins[0])), twins[0]):
+        twin.fit(1, 1e-3)
+        assert set(twin.recorder.lrs) == {1e-3}
     FITS["0.7"](twins[0])
     assert max(twins[0].sched.lrs) == 1e-2
 
@@ -318,6 +320,43 @@ def test_a_subclass_that_fits_first_does_not_take_what_was_meant_for_the_fit(tmp
     learn.fit_clr(3, 1e-2, start_epoch=1, moms=MOMS, wd=0.7, cbs=probe)
     assert len(learn.sched.lrs) == 20 and {o for row in probe.probed_wds for o in row} == {0.7}
     assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.9, 0.01)]
+
+
+@pytest.mark.parametrize("form", ["fit_clr", "0.7"])
+def test_a_subclass_that_fits_twice_keeps_what_was_meant_for_the_fit_in_both(tmp_path, form):
+    class Twice(Learner):
+        def fit(self, *args, **kwargs):
+            super().fit(*args, **kwargs)
+            return super().fit(*args, **kwargs)
+
+    class Both(Probe):
+        fits = []
+
+        def after_fit(self):
+            self.fits.append((self.probed_wds, self.probed_moms, self.learn.sched.metric_names, list(self.learn.sched.lrs)))
+
+    learn = make_learner(tmp_path, 10, metrics=[accuracy], wd=0.01)
+    learn.__class__ = Twice
+    FITS[form](learn, [Both()])
+    factors, momentums = TRIANGLE.at(np.arange(20), Cycles.of_batches(20))
+    for wds, moms, names, lrs in Both.fits:
+        assert {o for row in wds for o in row} == {0.7} and names == ["accuracy"]
+        np.testing.assert_array_equal(np.array(moms)[:, 0], momentums)
+        np.testing.assert_array_equal(lrs, factors * 1e-2)
+    assert len(Both.fits) == 2 and [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.9, 0.01)]
+
+
+@pytest.mark.parametrize("form", FITS)
+def test_another_plugin_may_pass_any_arguments_through(learner, monkeypatch, form):
+    ours = Learner.fit
+
+    def theirs(self, *args, **kwargs):
+        return ours(self, *args, **kwargs)
+
+    monkeypatch.setattr(Learner, "fit", theirs)
+    learn, probe = learner(10, wd=0.01), Probe()
+    FITS[form](learn, [probe])
+    assert_whole(learn, probe, 0.01 if form == "native" else 0.7)
 
 
 def test_a_callback_of_another_learner_is_refused(learner):

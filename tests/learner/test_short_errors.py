@@ -2,6 +2,7 @@
 
 import inspect
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from fastai.optimizer import SGD
 
 from fastai_clr.all import CircularLR, CLRCallback, StopAtCycleEnd
 from fastai_clr.learner import short_errors
-from helpers import make_learner
+from helpers import make_learner, state_of
 
 
 def frames(error):
@@ -134,12 +135,42 @@ def test_the_exception_that_the_user_handles_meanwhile_is_shown_too(tmp_path):
     assert isinstance(error.value.__context__, FileNotFoundError) and not error.value.__suppress_context__
 
 
-def test_an_error_of_ours_that_no_raise_made_keeps_its_frames(tmp_path, monkeypatch):
-    """A bug should be reported with all its frames."""
-    monkeypatch.setattr("fastai_clr.learner.call07.ARGUMENTS", None)  # `in None` is a TypeError
-    with pytest.raises(TypeError) as error:
-        make_learner(tmp_path, 4).fit(1e-2, 1, cycle_len=1)
-    assert frames(error)[-1].name == "call07.py"
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_report_of_a_bug_can_have_all_frames(tmp_path, slip, monkeypatch):
+    monkeypatch.setenv("FASTAI_CLR_FULL_TRACEBACK", "1")
+    learn = make_learner(tmp_path, 4, opt_func=SGD)
+    with pytest.raises((TypeError, ValueError)) as error:
+        SLIPS[slip](learn)
+    assert len(frames(error)) > 2 and frames(error)[-1] != Path(short_errors.__file__)
+
+
+@dataclass(frozen=True, repr=False)
+class Broken(CircularLR):
+    def factor(self, i, cycle):
+        raise ValueError("theirs")
+
+
+def set_on_a_callback(learn):
+    callback = CLRCallback(CircularLR())
+    callback.schedule = Broken()
+    learn.fit(2, 1e-2, cbs=callback)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda o: o.fit(1e-2, 1, cycle_len=1, use_clr=Broken()),
+        lambda o: o.fit(1, 1e-2, cbs=CLRCallback(Broken())),
+        lambda o: o.plot_schedule(1e-2, 1, cycle_len=1, use_clr=Broken()),
+        set_on_a_callback,
+    ],
+)
+def test_an_error_in_a_schedule_of_the_users_comes_from_the_call_with_its_frame(tmp_path, call):
+    learn = make_learner(tmp_path, 4)
+    before = state_of(learn)
+    with pytest.raises(ValueError, match="^theirs$") as error:
+        call(learn)
+    assert frames(error)[-1] == Path(__file__) and state_of(learn) == before
 
 
 def test_the_help_and_the_source_are_those_of_the_method():

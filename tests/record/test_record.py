@@ -16,7 +16,8 @@ from fastai.learner import Recorder
 from fastai.metrics import accuracy, error_rate
 from fastai.optimizer import SGD, OptimWrapper
 
-from fastai_clr.all import CircularLR, Cycles, Record
+from fastai_clr.all import CircularLR, Constant, Cycles, Record
+from fastai_clr.schedules import Timetable
 from helpers import DATA, Probe
 
 SCHED_CALLS = [row[1] for row in csv.reader((DATA / "sched_calls_2018.tsv").open(), delimiter="\t")][1:]
@@ -191,12 +192,21 @@ def test_unknown_attributes_list_the_known_ones(trained):
         trained.sched.lr  # noqa: B018
 
 
-def test_it_copies_and_pickles_and_knows_no_learner(trained):
-    for twin in (copy.deepcopy(trained.sched), pickle.loads(pickle.dumps(trained.sched))):
-        assert twin.__dict__ == trained.sched.__dict__
-    kinds = {type(o) for o in trained.sched.__dict__.values()}
-    assert kinds == {CircularLR, list, array, dict}
-    assert not re.search(b"fastai\\.|torch", pickle.dumps(trained.sched))
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["copy", "pickle"])
+def test_it_copies_and_pickles_and_knows_no_learner(trained, twin_of):
+    sched, twin = trained.sched, twin_of(trained.sched)
+    assert twin.to_frame().equals(sched.to_frame()) and twin.cycles.equals(sched.cycles)
+    for name in "cycle_ends iterations lower_is_better metric_names rec_metrics schedule val_losses".split():
+        assert getattr(twin, name) == getattr(sched, name)
+    assert not re.search(b"fastai\\.|torch", pickle.dumps(sched))
+
+
+def test_a_pickle_holds_the_rates_that_were_held_not_only_the_formula(learner, monkeypatch):
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5, 0.95, 0.85))
+    table, pickled = learn.sched.to_frame(), pickle.dumps(learn.sched)
+    monkeypatch.setattr(CircularLR, "factor", lambda self, i, cycle: i * 0.0)  # as if a later release computed it so
+    assert pickle.loads(pickled).to_frame().equals(table) and learn.sched.to_frame().equals(table)
 
 
 def fit_with_changes(learner, change, rates=(1e-4, 1e-3, 1e-2), n_batches=10):
@@ -243,18 +253,40 @@ def test_the_rates_are_what_the_optimizer_held_bit_for_bit(learner, change, rate
 
 
 @pytest.mark.parametrize("n_groups, every", [(1, None), (100, None), (3, 10), (3, 1)])
-def test_24_bytes_per_batch_and_8_for_each_rate_that_is_not_the_schedules(n_groups, every):
+@pytest.mark.parametrize("schedule", [Constant(), CircularLR(10, 5), CircularLR(10, 5, 0.95, 0.85)])
+def test_12_bytes_per_batch_and_8_for_each_rate_that_is_not_the_schedules(n_groups, every, schedule):
     n, peaks = 10_000, np.geomspace(1e-4, 1e-2, n_groups).tolist()
-    record = Record(peaks=peaks)
+    record = Record(timetable := Timetable(schedule, Cycles(1, 2 * n), peaks))
     for i in range(n):
-        record.add_batch(i / n, 0.9, 1.0, None if every is None or i % every else [1e-5] * n_groups)
+        timetable.row(i)
+        if every is not None and i % every == 0:
+            record.note_rates([1e-5] * n_groups)
+        record.add_batch(i, 1.0)
     record.trim()
-    expected = 24 * n + (0 if every is None else n // every * 8 * (1 + n_groups))
+    expected = 12 * n + (0 if every is None else n // every * 8 * (1 + n_groups))
     assert sum(sys.getsizeof(o) for o in vars(record).values() if isinstance(o, array)) <= expected + 1000
-    assert len(pickle.dumps(record)) <= expected + 3000
-    np.testing.assert_array_equal(
-        record.all_lrs[5001], np.full(n_groups, 1e-5) if every == 1 else 0.5001 * np.array(peaks)
-    )
+    rates = schedule.at(5001, Cycles(1, 2 * n))[0] * np.array(peaks)
+    np.testing.assert_array_equal(record.all_lrs[5001], np.full(n_groups, 1e-5) if every == 1 else rates)
+    rows = 16 if schedule.cycles_momentum else 0 if schedule == Constant() else 8  # the values of the rows trained
+    one_block = 2**17 if schedule == Constant() else 0  # and its part that was trained
+    assert len(pickle.dumps(record)) <= expected + rows * n + one_block + 3000
+
+
+def test_of_a_fit_that_was_stopped_no_more_is_kept_than_was_trained(learner):
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=10**5, use_clr=(10, 5), cbs=stop_in_batch(7))
+    assert len(pickle.dumps(learn.sched)) < 3000 and len(learn.sched.lrs) == 8
+
+
+def stop_in_batch(n):
+    class Stop(Callback):
+        order, run_valid = 90, False  # after the record
+
+        def after_batch(self):
+            if self.iter == n:
+                raise CancelFitException
+
+    return Stop()
 
 
 def test_a_finished_fit_has_no_spare_capacity(learner):
@@ -277,7 +309,57 @@ def test_batches_that_are_skipped_before_the_schedule_keep_the_rates_of_the_last
     factors = CircularLR(10, 5).at(np.arange(10), Cycles(1, 10))[0]
     factors[[0, 5]] = 1, factors[4]
     np.testing.assert_array_equal(learn.sched.all_lrs, factors[:, None] * [1e-3, 1e-2])
-    assert not learn.sched._held
+
+
+class EachBatch(Callback):
+    """Does something with `learn.sched` after each batch of the training."""
+
+    order, run_valid = 90, False
+
+    def __init__(self, act):
+        self.act = act
+
+    def after_batch(self):
+        self.act(self.learn.sched)
+
+
+@pytest.mark.parametrize("moms", [(), (0.95, 0.85)])
+def test_a_loop_over_the_batches_reads_each_once(learner, monkeypatch, moms):
+    seen, read, values = [], [], Timetable.values
+    monkeypatch.setattr(Timetable, "values", lambda self, rows: read.append(len(rows)) or values(self, rows))
+    learn = learner(50, 3)
+    look = EachBatch(lambda sched: seen.append((sched.lrs[-1], sched.momentums[-1], sched.losses[-1])))
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, *moms), cbs=look)
+    assert sum(read) <= 2 * 100  # the rates and the momentums
+    for i in range(100):
+        assert seen[i] == (learn.sched.lrs[i], learn.sched.momentums[i], learn.sched.losses[i])
+    assert sum(read) <= 2 * 100 and {type(o) for row in seen for o in row} == {float}
+
+
+@pytest.mark.parametrize("column", ["losses", "lrs", "momentums", "all_lrs"])
+def test_an_array_that_somebody_holds_does_not_disturb_the_fit(learner, column):
+    held, learn = [], learner(10)
+    look = EachBatch(lambda sched: held.append(np.asarray(getattr(sched, column))))
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, 0.95, 0.85), cbs=look)
+    whole = np.asarray(getattr(learn.sched, column))
+    assert len(whole) == 20
+    for n, part in enumerate(held, 1):
+        np.testing.assert_array_equal(part, whole[:n])
+
+
+@pytest.mark.parametrize("moms", [(), (0.95, 0.85)])
+def test_a_momentum_that_another_callback_sets_is_what_is_recorded(learner, moms):
+    class Change(Callback):
+        order, run_valid = 60, False
+
+        def before_batch(self):
+            if self.iter in (3, 4, 7):
+                self.learn.opt.set_hyper("mom", 0.1 * self.iter)
+
+    learn, probe = learner(10), Probe()
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5, *moms), cbs=[Change(), probe])
+    assert list(learn.sched.momentums) == [o[0] for o in probe.probed_moms]
+    assert learn.sched.momentums[5] == (learn.sched.schedule.at(5, Cycles(1, 10))[1] or 0.4)
 
 
 def test_it_looks_empty_before_anything_ran():
@@ -448,10 +530,25 @@ def test_momentum_that_begins_in_the_middle_stands_beside_its_batches(learner):
     np.testing.assert_array_equal(learn.sched.to_frame().momentum, [np.nan, np.nan, 0.9, 0.9, 0.9])
 
 
+def test_momentum_that_ends_in_the_middle_is_not_recorded_any_more(learner):
+    class Change(Callback):
+        order, run_valid = 0, False
+
+        def before_batch(self):
+            if self.iter == 2:
+                self.learn.opt_func = partial(OptimWrapper, opt=torch.optim.Adagrad)
+                self.learn.create_opt()
+
+    learn = learner(5, opt_func=partial(SGD, mom=0.9))
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5), cbs=Change())
+    np.testing.assert_array_equal(learn.sched.momentums, [0.9, 0.9, np.nan, np.nan, np.nan])
+
+
 def test_completion_leaves_out_what_writes_a_record_alone():
     ours = [o for o in Record.__mro__ if o.__module__.startswith("fastai_clr")]
     members = {name for o in ours for name in [*vars(o), *vars(o).get("__annotations__", ())] if name[0] != "_"}
-    writes = "add_batch add_epoch begin_epoch begin_momentum end_cycle of_rates of_recorder trim values_at_cycle_ends".split()
+    writes = "add_batch add_epoch begin_epoch end_cycle note_momentum note_rates of_arrays of_plan of_recorder trim "
+    writes = [*writes.split(), "values_at_cycle_ends"]
     assert {o for o in dir(Record()) if o[0] != "_"} == members - set(writes)
 
 

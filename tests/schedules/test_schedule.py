@@ -11,7 +11,7 @@ from hypothesis import given
 
 import fastai_clr
 from fastai_clr import CircularLR, CosAnneal, Cycles, Schedule
-from fastai_clr.schedules import ScheduleReader
+from fastai_clr.schedules import Timetable
 from strategies import cycles, schedules
 
 
@@ -34,11 +34,11 @@ def test_a_new_shape_needs_no_more_than_its_factor(of_batch, factors):
     fit = Cycles(1, 4)
     values, momentums = Shape().at(np.arange(4), fit)
     assert values.tolist() == factors and values.dtype == np.float64 and momentums is None
-    reader = ScheduleReader(Shape(), fit, [1, 10])  # peaks that are whole numbers, too
+    timetable = Timetable(Shape(), fit, [1, 10])  # peaks that are whole numbers, too
     for step, factor in enumerate(factors):
         assert Shape().at(step, fit) == (factor, None)
-        reader.read(step)
-        assert (reader.factor, reader.rates, reader.momentum) == (factor, [factor, 10 * factor], None)
+        assert timetable.row(step) == (factor, None)
+        assert timetable.rates[step].tolist() == [factor, 10 * factor]
 
 
 @given(schedules, cycles)

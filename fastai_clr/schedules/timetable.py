@@ -1,0 +1,121 @@
+"""A fit written out: the share of the peak rate, and the momentum, in each of its batches."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cycles import Cycles
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
+
+__all__ = ["Timetable"]
+
+BLOCK = 8192  # rows that are evaluated at once: in 1 ms, whatever the schedule
+
+Block = tuple["array[float]", "array[float] | None"]  # the factors of a block's rows, and their momentums
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """What a fit with `schedule` sets in each batch: a row with a factor and a momentum.
+
+    schedule, cycles: what `Schedule.at` takes.
+    peaks: peak learning rate of each parameter group. The rate of a group is factor x peak.
+
+    Making one costs nothing. A row is evaluated when it is first read, in a block with its neighbours, and kept: a
+    copy or a pickle holds the values that were read, not only the formula.
+
+    >>> timetable = Timetable(CircularLR(10, 5, 0.95, 0.85), Cycles.of_batches(100), [1e-3, 1e-2])
+    >>> timetable.row(20)
+    (1.0, 0.85)
+    >>> timetable.rates[20].tolist()
+    [0.001, 0.01]
+    """
+
+    schedule: "Schedule"
+    cycles: Cycles
+    peaks: Sequence[float] = (1.0,)
+    _blocks: dict[int, Block] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "peaks", tuple(map(float, self.peaks)))  # a frozen dataclass has no other way
+
+    @property
+    def n_batches(self) -> int:
+        """Batches in the fit."""
+        return self.cycles.n_batches
+
+    @property
+    def ends(self) -> list[int]:
+        """For each cycle, the number of batches trained when it ends."""
+        return self.cycles.ends.tolist()
+
+    def row(self, number: int) -> tuple[float, float | None]:
+        """Factor and momentum of batch `number` of the fit, from 0, as plain Python floats.
+
+        The momentum is None if the schedule does not cycle it.
+        """
+        block, i = number // BLOCK, number % BLOCK
+        try:
+            factors, momentums = self._blocks[block]
+            factor = factors[i]
+        except (KeyError, IndexError):  # not read yet, or forgotten
+            factors, momentums = self._fill(block)
+            factor = factors[i]
+        return factor, None if momentums is None else momentums[i]
+
+    def values(self, rows: "array[int]") -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """The factors of the rows with these numbers, and their momentums, as `row` gives them."""
+        numbers = np.asarray(rows, dtype=np.int64)
+        blocks, which = np.unique(numbers // BLOCK, return_inverse=True)
+        offsets, furthest = numbers % BLOCK, np.zeros(len(blocks), int)
+        np.maximum.at(furthest, which, offsets)
+        factors, momentums = np.empty((2, len(blocks), BLOCK))
+        for k, block in enumerate(blocks.tolist()):
+            columns = self._blocks.get(block)
+            if columns is None or len(columns[0]) <= furthest[k]:
+                columns = self._fill(block)
+            factors[k, : len(columns[0])] = columns[0]
+            if columns[1] is not None:
+                momentums[k, : len(columns[1])] = columns[1]
+        return factors[which, offsets], momentums[which, offsets] if self.schedule.cycles_momentum else None
+
+    def _fill(self, block: int) -> Block:
+        """Evaluate the rows of a block."""
+        factors, momentums = self._evaluate(block * BLOCK, min((block + 1) * BLOCK, self.n_batches))
+        columns = array("d", factors.tobytes()), None if momentums is None else array("d", momentums.tobytes())
+        last = next(reversed(self._blocks.values()), None)
+        self._blocks[block] = last if columns == last else columns  # a constant rate needs one block, however long
+        return self._blocks[block]
+
+    def _evaluate(self, start: int, end: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        return self.schedule.at(np.arange(start, end), self.cycles)
+
+    def forget_after(self, number: int) -> None:
+        """Keep no rows after row `number`: they take memory that a fit which was stopped does not need."""
+        last = number // BLOCK
+        for block in [o for o in self._blocks if o >= last]:
+            factors, momentums = self._blocks.pop(block)
+            if block == last:
+                n = number % BLOCK + 1
+                self._blocks[block] = factors[:n], None if momentums is None else momentums[:n]
+
+    @property
+    def factors(self) -> NDArray[Any]:
+        """The factor of each batch of the fit."""
+        return self._evaluate(0, self.n_batches)[0]
+
+    @property
+    def momentums(self) -> NDArray[Any] | None:
+        """The momentum in each batch of the fit; None if the schedule does not cycle it."""
+        return self._evaluate(0, self.n_batches)[1]
+
+    @property
+    def rates(self) -> NDArray[Any]:
+        """The learning rate of each batch and parameter group: batches x groups."""
+        return np.multiply.outer(self.factors, self.peaks)
