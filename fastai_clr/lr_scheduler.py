@@ -1,35 +1,41 @@
 """The schedules in plain PyTorch: `CLRScheduler`, stepped once per batch. It imports no fastai."""
 
+import sys
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .schedules.checks import check_number
+from .schedules.checks import as_list, check_number, check_peaks
 from .schedules.cycles import Cycles
 from .schedules.schedule import Schedule
 from .schedules.timetable import Timetable
 
 __all__ = ["CLRScheduler"]
 
-_STATE = "last_epoch", "_step_count", "base_lrs", "_last_lr"
+_STATE = {"last_epoch", "_step_count", "base_lrs", "_last_lr"}  # 1.0.0 kept these alone
 
 
 class CLRScheduler(LRScheduler):
     """Set learning rate and momentum of every parameter group of a torch optimizer, as `schedule` says.
 
-    optimizer: its learning rates are the peaks, one for each parameter group.
+    optimizer: of torch.
     schedule: say `CircularLR(32, 5)`; one with mom_a and mom_b sets `momentum`, `beta1` or the first of Adam's `betas`.
     cycles: batches in all, for one cycle; or a `Cycles`, say `Cycles.of_batches(300, n_cycles=2)` or
     `Cycles(n_cycles=2, cycle_len=1.5, n_iter=len(loader))`.
+    lr: peak learning rate: a number, or one for each parameter group. None takes a group's `initial_lr`, which an
+    earlier scheduler or a loaded state has left there, else its `lr`: after another scheduler, say what you mean.
     last_epoch: as in torch, but it counts batches; leave it, and resume with `load_state_dict`.
 
-    Call `step()` after each batch. After the last batch it keeps the last rate. Momentum is set from the beginning,
+    Call `step()` after each batch. After the last batch it keeps the last rate, and warns once if it is stepped on. Momentum is set from the beginning,
     like the rate, even if a `SequentialLR` puts another scheduler first. To resume, make optimizer and scheduler with
     the same arguments and load the `state_dict` of both, in any order; like torch's own schedulers, it leaves the
     optimizer alone when it loads.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes.
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes, and
+    ValueError in `step` if the optimizer has other parameter groups than in the beginning.
 
     >>> import torch
     >>> optimizer = torch.optim.Adam(torch.nn.Linear(2, 1).parameters(), lr=1e-2)
@@ -41,7 +47,9 @@ class CLRScheduler(LRScheduler):
     schedule: Schedule
     cycles: Cycles
 
-    def __init__(self, optimizer: Optimizer, schedule: Schedule, cycles: int | Cycles, *, last_epoch: int = -1):
+    def __init__(
+        self, optimizer: Optimizer, schedule: Schedule, cycles: int | Cycles, lr: Any = None, *, last_epoch: int = -1
+    ):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
         if not isinstance(cycles, Cycles):
@@ -50,45 +58,102 @@ class CLRScheduler(LRScheduler):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer should be a torch.optim.Optimizer, but given {optimizer!r}")
         groups = optimizer.param_groups
-        for group in groups:
-            check_number("lr", group.get("initial_lr", group["lr"]), above=0)
-        momentum_keys = list(map(_momentum_key, groups)) if schedule.cycles_momentum else []
+        peaks = check_peaks([o.get("initial_lr", o["lr"]) for o in groups] if lr is None else lr)
+        if len(peaks) not in (1, len(groups)):
+            raise ValueError(
+                f"lr should have 1 value or one for each of the {len(groups)} parameter groups, but given {len(peaks)}"
+            )
+        momentum_keys = [_momentum_key(o, optimizer.defaults) for o in groups] if schedule.cycles_momentum else []
         if not all(momentum_keys):
             raise ValueError(
                 f"{schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, or use "
                 "one that has, say Adam(...) or SGD(..., momentum=0.9)"
             )
         self.schedule, self.cycles, self._momentum_keys = schedule, cycles, momentum_keys
-        self._timetable, self._last_row = Timetable(schedule, cycles), cycles.n_batches - 1
+        self._timetable, self._n_batches, self._has_warned = Timetable(schedule, cycles), cycles.n_batches, False
+        if lr is not None:
+            for group, peak in zip(groups, peaks if len(peaks) > 1 else peaks * len(groups)):
+                group["initial_lr"] = peak
         super().__init__(optimizer, last_epoch)
+
+    def __repr__(self) -> str:
+        several = f" in {self.cycles.n_cycles} cycles" if self.cycles.n_cycles > 1 else ""
+        return f"{type(self).__name__}({self.schedule!r}, {self._n_batches} batches{several})"
+
+    def step(self, epoch: int | None = None) -> None:
+        """Set the rate and the momentum of the next batch. epoch: as in torch, for `SequentialLR`; leave it."""
+        n, n_now = len(self.base_lrs), len(self.optimizer.param_groups)
+        if n != n_now:
+            raise ValueError(
+                f"the optimizer should keep its {n} parameter groups, but it has {n_now} now: make a new CLRScheduler "
+                f"for it, with lr= and last_epoch={self.last_epoch}"
+            )
+        super().step(epoch)
+        if self.last_epoch > self._n_batches and not self._has_warned and not _is_under_accelerate():
+            self._has_warned = True
+            warnings.warn(
+                f"CLRScheduler was stepped past its {self._n_batches} batches and keeps the last rate: give it all the "
+                "batches of the training, n_epoch * len(loader)",
+                stacklevel=2,
+            )
 
     def get_lr(self) -> list[Any]:
         """The learning rate of each parameter group at this batch. Like torch's `CyclicLR` it sets momentum, too."""
-        factor, momentum = self._timetable.row(min(self.last_epoch, self._last_row))
+        factor, momentum = self._timetable.row(min(self.last_epoch, self._n_batches - 1))
         for group, key in zip(self.optimizer.param_groups, self._momentum_keys):
             group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
         return [factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain numbers, so that `torch.load(..., weights_only=True)` reads them."""
-        state = {name: getattr(self, name) for name in _STATE}
-        return {
-            k: [float(lr) for lr in o] if isinstance(o, list) else o for k, o in state.items()
-        }  # a rate may be a tensor
+        """Plain values, so that `torch.load(..., weights_only=True)` reads them."""
+        numbers = {name: getattr(self, name) for name in sorted(_STATE)}
+        plain = {k: list(map(float, o)) if isinstance(o, list) else o for k, o in numbers.items()}  # rates may be tensors
+        return {**plain, "schedule": self.schedule.to_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what `state_dict()` of a scheduler with the same arguments gave.
+        """Continue from what `state_dict()` of a scheduler with the same schedule gave.
 
-        Raises ValueError for the state of another scheduler, or of another number of parameter groups.
+        The number of batches may be another one, say of a longer run: the scheduler then goes on from the batch that
+        the state has reached, in its own cycles.
+
+        Raises TypeError or ValueError, and changes nothing, for the state of another scheduler or schedule, or of
+        another number of parameter groups.
         """
-        if missing := [name for name in _STATE if name not in state_dict]:
-            raise ValueError(f"state_dict should come from a CLRScheduler, but given one without {missing[0]!r}")
-        n, given = len(self.base_lrs), len(state_dict["base_lrs"])
-        if given != n:
-            raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {given}")
-        self.__dict__.update({name: state_dict[name] for name in _STATE})
+        if missing := sorted(_STATE - set(state_dict)):
+            raise ValueError(f"state_dict should come from a CLRScheduler, but given one without {missing[-1]!r}")
+        if unknown := sorted(set(state_dict) - _STATE - {"schedule"}):
+            raise ValueError(f"state_dict should come from a CLRScheduler, but given one with {unknown[0]!r}")
+        state = {name: state_dict[name] for name in _STATE}
+        given, own = state_dict.get("schedule"), self.schedule.to_dict()
+        if given is not None and given != own:
+            raise ValueError(f"state_dict should be that of {self.schedule!r}, but given one of {_in_words(given)}")
+        for name in ("base_lrs", "_last_lr"):
+            n, n_given = len(self.base_lrs), len(as_list(state[name]))
+            if n_given != n:
+                raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {n_given}")
+            state[name] = [check_number(f"{name}[{i}]", o, least=0) for i, o in enumerate(state[name])]
+        for name, least in (("last_epoch", -1), ("_step_count", 0)):  # -1: a `SequentialLR` has not come to it yet
+            state[name] = check_number(name, state[name], least=least, integer=True)
+        self.__dict__.update(state)
 
 
-def _momentum_key(group: dict[str, Any]) -> str:
-    """The key of a parameter group that holds momentum to cycle; empty if there is none, or it is 0."""
-    return next((key for key in ("betas", "momentum", "beta1") if group.get(key)), "")
+def _momentum_key(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The key of a parameter group that holds momentum to cycle; empty if there is none.
+
+    A momentum of 0 is one if the optimizer was made with another: a schedule may have taken it there.
+    """
+    return next((o for o in ("betas", "momentum", "beta1") if o in group and (group[o] or defaults.get(o))), "")
+
+
+def _in_words(values: Any) -> str:
+    """The schedule that `to_dict` gave these values, or the values if it cannot be made."""
+    try:
+        return repr(Schedule.from_dict(values))
+    except (TypeError, ValueError):
+        return repr(values)
+
+
+def _is_under_accelerate() -> bool:
+    """Whether accelerate runs the training: it steps a scheduler once per process, and past its end."""
+    state = sys.modules.get("accelerate.state")
+    return state is not None and state.is_initialized()

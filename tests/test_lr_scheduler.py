@@ -10,15 +10,32 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
-from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, ExponentialLR, LinearLR, SequentialLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    OneCycleLR,
+    SequentialLR,
+)
 
 from fastai_clr import CircularLR, CircularLRBeta, CosAnneal, Cycles
 from fastai_clr.lr_scheduler import CLRScheduler
 from helpers import DIGITS, OPTIMIZERS, PIXELS, Probe
 
 SCHEDULE = CircularLR(20, 5, 0.95, 0.85)
+
+
+@pytest.fixture(autouse=True)
+def no_accelerator_of_another_test():
+    yield
+    AcceleratorState._reset_state()
+    PartialState._reset_state()
 
 
 def optimizer(opt_func=Adam, n_groups=2, **kwargs):
@@ -150,9 +167,10 @@ def test_loading_leaves_the_optimizer_alone():
     assert [(float(g["lr"]), g["betas"]) for g in opt.param_groups] == before
 
 
-def test_the_state_holds_plain_numbers():
-    scheduler = ours(optimizer(partial(Adam, tensor_lr=True)))
-    for value in scheduler.state_dict().values():
+def test_the_state_holds_plain_values():
+    state = ours(optimizer(partial(Adam, tensor_lr=True))).state_dict()
+    assert state.pop("schedule") == SCHEDULE.to_dict()
+    for value in state.values():
         assert {type(o) for o in (value if isinstance(value, list) else [value])} <= {int, float}
 
 
@@ -188,7 +206,8 @@ def test_the_state_of_other_parameter_groups_is_refused():
 
 def test_past_the_end_it_keeps_the_last_rate():
     opt = optimizer()
-    held = train(opt, CLRScheduler(opt, SCHEDULE, 30), 80)
+    with pytest.warns(UserWarning, match="30 batches"):
+        held = train(opt, CLRScheduler(opt, SCHEDULE, 30), 80)
     assert (held[29:] == held[29]).all() and held[29, 0, 0] < held[28, 0, 0]
 
 
@@ -269,3 +288,181 @@ def test_the_state_of_something_else_is_named():
         ValueError, match="state_dict should come from a CLRScheduler, but given one without 'last_epoch'"
     ):
         ours(optimizer()).load_state_dict({})
+
+
+# -- momentum that reaches 0 -----------------------------------------------------------------------------------------------
+
+TO_ZERO = CircularLR(10, 5, 0.9, 0.0)
+
+
+def sgd(**kwargs):
+    return optimizer(partial(SGD, momentum=0.9), **kwargs)
+
+
+@pytest.mark.parametrize("opt_func", [partial(SGD, momentum=0.9), Adam, Beta1, partial(RMSprop, momentum=0.9)])
+def test_momentum_that_reaches_0_rises_again(opt_func):
+    opt = optimizer(opt_func)
+    key = next(o for o in ("betas", "momentum", "beta1") if opt.param_groups[0].get(o))
+    keys, scheduler, held = set(opt.param_groups[0]), CLRScheduler(opt, TO_ZERO, 10), []
+    for _ in range(10):
+        held.append([np.ravel(group[key])[0] for group in opt.param_groups])
+        opt._opt_called = True
+        scheduler.step()
+    np.testing.assert_array_equal(held, np.stack([TO_ZERO.at(np.arange(10), Cycles(1, 10))[1]] * 2, axis=1))
+    assert set(opt.param_groups[0]) == keys | {"initial_lr"}
+
+
+def test_a_run_resumed_where_momentum_is_0_goes_on():
+    opt = sgd()
+    scheduler = CLRScheduler(opt, TO_ZERO, 10)
+    train(opt, scheduler, 2)
+    assert opt.param_groups[0]["momentum"] == 0
+    state, opt_state, model = scheduler.state_dict(), copy.deepcopy(opt.state_dict()), copy.deepcopy(opt.model.state_dict())
+    rest = train(opt, scheduler, 8)
+    resumed = sgd()
+    resumed.model.load_state_dict(model)
+    resumed.load_state_dict(opt_state)
+    again = CLRScheduler(resumed, TO_ZERO, 10)
+    again.load_state_dict(state)
+    resumed.load_state_dict(opt_state)
+    np.testing.assert_array_equal(train(resumed, again, 8), rest)
+
+
+# -- where the peaks come from ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lr, peaks", [(0.05, [0.05, 0.05]), ([0.05, 0.5], [0.05, 0.5]), (np.array([0.05, 0.5]), [0.05, 0.5])])
+@pytest.mark.parametrize("opt_func", SGD_OR_ADAM)
+def test_lr_sets_the_peaks_after_another_scheduler(opt_func, lr, peaks):
+    opt = optimizer(SGD_OR_ADAM[opt_func])
+    ExponentialLR(opt, 0.9)  # an earlier phase, which leaves `initial_lr` behind
+    for group in opt.param_groups:
+        group["lr"] = group["lr"] * 0 + 1e-7  # a range test, say
+    held = train(opt, CLRScheduler(opt, SCHEDULE, 20, lr), 20)
+    factors = SCHEDULE.at(np.arange(20), Cycles(1, 20))[0]
+    np.testing.assert_allclose(held[:, :, 0], factors[:, None] * peaks, rtol=1e-6)  # a rate that is a tensor is float32
+    assert [float(group["initial_lr"]) for group in opt.param_groups] == pytest.approx(peaks)
+
+
+def test_without_lr_the_peaks_are_the_initial_rates_where_there_are_any():
+    opt = optimizer()
+    opt.param_groups[0]["initial_lr"] = 0.5
+    assert CLRScheduler(opt, CircularLR(10, 1), 20).base_lrs == [0.5, 1e-3]
+
+
+def test_with_lr_it_may_start_in_the_middle():
+    opt = optimizer()
+    CLRScheduler(opt, SCHEDULE, 20, lr=0.1, last_epoch=6)
+    assert opt.param_groups[0]["lr"] == SCHEDULE.at(7, Cycles(1, 20))[0] * 0.1
+
+
+def test_a_group_at_rate_0_stands_still():
+    opt = optimizer()
+    opt.param_groups[0]["lr"] = 0.0
+    assert (train(opt, CLRScheduler(opt, SCHEDULE, 20), 20)[:, 0, 0] == 0).all()
+    assert (train(opt := optimizer(), CLRScheduler(opt, SCHEDULE, 20, [0.1, 0]), 20)[:, 1, 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "lr, error, match",
+    [
+        (-1, ValueError, "lr should be greater than 0, but given -1"),
+        (0, ValueError, "lr should be greater than 0, but given 0"),
+        ([0.1, -1], ValueError, "lr should be at least 0, but given -1"),
+        ([0, 0], ValueError, r"lr should have at least 1 value that is greater than 0, but given \[0, 0\]"),
+        (float("nan"), ValueError, "lr should be finite"),
+        ("0.1", TypeError, "lr should be a number"),
+        ([], ValueError, "lr should have at least 1 value"),
+        ([0.1] * 3, ValueError, "lr should have 1 value or one for each of the 2 parameter groups, but given 3"),
+    ],
+)
+def test_a_bad_lr_is_refused_before_the_optimizer_changes(lr, error, match):
+    opt = optimizer()
+    before = [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups]
+    with pytest.raises(error, match=match):
+        CLRScheduler(opt, SCHEDULE, 20, lr)
+    assert [{k: v for k, v in group.items() if k != "params"} for group in opt.param_groups] == before
+
+
+# -- states of other schedulers --------------------------------------------------------------------------------------------
+
+
+def state_of_1_0_0(**changes):
+    state = CLRScheduler(optimizer(), SCHEDULE, 30).state_dict() | changes
+    return {name: state[name] for name in ("last_epoch", "_step_count", "base_lrs", "_last_lr")}
+
+
+OTHERS = {
+    "OneCycleLR": (lambda opt: OneCycleLR(opt, 0.1, 30).state_dict(), "should come from a CLRScheduler, but given one with"),
+    "CosineAnnealingLR": (lambda opt: CosineAnnealingLR(opt, 30).state_dict(), "should come from a CLRScheduler"),
+    "ExponentialLR": (lambda opt: ExponentialLR(opt, 0.9).state_dict(), "should come from a CLRScheduler"),
+    "LambdaLR": (lambda opt: LambdaLR(opt, float).state_dict(), "should come from a CLRScheduler"),
+    "another shape": (lambda opt: CLRScheduler(opt, CosAnneal(), 30).state_dict(), r"should be that of CircularLR\(div=20.*, but given one of CosAnneal\(\)"),
+    "other settings": (lambda opt: CLRScheduler(opt, CircularLR(20, 4, 0.95, 0.85), 30).state_dict(), "but given one of CircularLR"),
+    "before the start": (lambda opt: state_of_1_0_0(last_epoch=-5), "last_epoch should be at least -1, but given -5"),
+    "no number": (lambda opt: state_of_1_0_0(base_lrs=[float("nan"), 0.1]), "base_lrs.* should be finite"),
+    "a negative rate": (lambda opt: state_of_1_0_0(base_lrs=[-1, 0.1]), "base_lrs.* should be at least 0"),
+    "other rates": (lambda opt: state_of_1_0_0(_last_lr=[0.1]), "state_dict should be that of 2 parameter groups, but given one of 1"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_state_of_another_scheduler_is_refused_and_nothing_changes(other):
+    make, match = OTHERS[other]
+    scheduler = CLRScheduler(optimizer(), SCHEDULE, 30)
+    before = scheduler.state_dict()
+    with pytest.raises((TypeError, ValueError), match=match):
+        scheduler.load_state_dict(make(optimizer()))
+    assert scheduler.state_dict() == before
+
+
+def test_a_state_of_1_0_0_loads():
+    scheduler = CLRScheduler(optimizer(), SCHEDULE, 30)
+    scheduler.load_state_dict(state_of_1_0_0(last_epoch=7, _step_count=8))
+    assert (scheduler.last_epoch, scheduler._step_count) == (7, 8)
+
+
+def test_a_run_may_be_resumed_as_a_longer_one():
+    longer = CLRScheduler(optimizer(), SCHEDULE, 60)
+    longer.load_state_dict(CLRScheduler(optimizer(), SCHEDULE, 30).state_dict())
+    assert longer.cycles.n_batches == 60
+
+
+# -- misuse while it runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_group_added_later_is_an_error_at_the_next_step_before_anything_changes():
+    opt = sgd()
+    scheduler = CLRScheduler(opt, SCHEDULE, 30)
+    train(opt, scheduler, 3)
+    opt.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.5})
+    before, state = [(g["lr"], g["momentum"]) for g in opt.param_groups], scheduler.state_dict()
+    with pytest.raises(ValueError, match="2 parameter groups.*3 now: make a new CLRScheduler.*last_epoch=3"):
+        scheduler.step()
+    assert [(g["lr"], g["momentum"]) for g in opt.param_groups] == before and scheduler.state_dict() == state
+
+
+def test_it_warns_once_when_it_is_stepped_past_its_end():
+    opt = optimizer()
+    scheduler = CLRScheduler(opt, SCHEDULE, 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(opt, scheduler, 30)  # a step after each batch, as it should be
+    with pytest.warns(UserWarning, match=r"past its 30 batches.*n_epoch \* len\(loader\)") as caught:
+        train(opt, scheduler, 5)
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_under_accelerate_which_steps_once_per_process_it_does_not_warn():
+    opt = optimizer()
+    scheduler = CLRScheduler(opt, SCHEDULE, 30)
+    Accelerator(cpu=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(opt, scheduler, 40)
+
+
+def test_it_says_its_schedule():
+    assert repr(CLRScheduler(optimizer(), CircularLR(32, 5), 300)) == "CLRScheduler(CircularLR(div=32, cut_div=5), 300 batches)"
+    several = CLRScheduler(optimizer(), CosAnneal(), Cycles.of_batches(300, n_cycles=3))
+    assert repr(several) == "CLRScheduler(CosAnneal(), 300 batches in 3 cycles)"

@@ -49,7 +49,7 @@ def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "schedule": _schedule(given),
         "n_cycle": check_number("n_cycle", given["n_cycle"], least=1, integer=True),
         "cycle_len": 1 if given["cycle_len"] is None else check_number("cycle_len", given["cycle_len"], above=0),
-        "cbs": [*as_list(given["callbacks"]), *as_list(given["cbs"])],
+        "callbacks": [*as_list(given["callbacks"]), *as_list(given["cbs"])],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastai.callback.core import Callback, CancelFitException
 
-from ..schedules.checks import check_number
+from ..schedules.checks import check_peaks
 from ..schedules.cycles import Cycles
 from ..schedules.schedule import Schedule
 from ..schedules.timetable import Timetable
@@ -158,7 +158,7 @@ class CLRCallback(SelectiveCallback):
         if learn.opt is None or any(is_callback(cb, "schedule", "LRFinder") for cb in learn.cbs):
             return
         self.check(learn, learn.opt, learn.cbs)
-        peaks = [check_number("lr", lr, above=0) for lr in read_hyper(learn.opt, "lr")]
+        peaks = check_peaks(read_hyper(learn.opt, "lr"))
         fit.begin(learn, self.timetable(batches_per_epoch(learn.dls), learn.n_epoch, peaks))
         fit.callback(self._leave)
         fit.callback(setattr, learn, "sched", fit.record)  # also after a fit inside this one

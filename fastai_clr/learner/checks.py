@@ -16,6 +16,7 @@ __all__ = [
     "as_callbacks",
     "as_metrics",
     "check_folder",
+    "check_lr",
     "check_per_group",
     "default_lr",
     "instance_attribute",
@@ -65,21 +66,36 @@ def as_metrics(metrics: Any) -> Any:
     return L(as_list(metrics)).map(mk_metric)
 
 
-def check_per_group(name: str, value: Any, n_groups: int, *, allow_slice: bool = False, **ranges: Any) -> Any:
-    """Check a learning rate or weight decay, given once or for each of `n_groups` parameter groups.
+def check_lr(name: str, lr: Any, n_groups: int) -> Any:
+    """Check a learning rate as fastai's `fit` takes it: None, a number, one for each parameter group, or a slice.
 
-    Returns plain Python numbers in the form that fastai's `fit` takes: None, a number, a list, or a slice.
-    ranges: as in `check_number`.
+    Each is above 0; of several some may be 0, and those groups stand still. Returns plain Python numbers in that form.
 
-    >>> check_per_group("lrs", [1e-3, 1e-2], 2, above=0)
-    [0.001, 0.01]
+    >>> check_lr("lrs", [0, 1e-2], 2), check_lr("lrs", slice(1e-4, 1e-2), 2)
+    ([0, 0.01], slice(0.0001, 0.01, None))
+    """
+    if isinstance(lr, slice) and lr.step is None:
+        start = None if lr.start is None else check_number(f"the start of {name}", lr.start, above=0)
+        return slice(start, check_number(f"the stop of {name}", lr.stop, above=0))
+    if not is_several(lr) or len(lr) == 1:
+        return check_per_group(name, lr, n_groups, above=0)
+    rates = check_per_group(name, lr, n_groups, least=0)
+    if not any(rates):
+        raise ValueError(f"{name} should have at least 1 value that is greater than 0, but given {lr!r}")
+    return rates
+
+
+def check_per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
+    """Check a number that is given once, or for each of `n_groups` parameter groups; None passes.
+
+    Returns plain Python numbers in the same form. ranges: as in `check_number`.
+
+    >>> check_per_group("wds", [0, 1e-2], 2, least=0)
+    [0, 0.01]
     """
     if value is None:
         return None
-    if allow_slice and isinstance(value, slice) and value.step is None:
-        start = None if value.start is None else check_number(f"the start of {name}", value.start, **ranges)
-        return slice(start, check_number(f"the stop of {name}", value.stop, **ranges))
-    if isinstance(value, slice) or not is_several(value):
+    if not is_several(value):
         return check_number(name, value, **ranges)
     if len(value) not in (1, n_groups):
         raise ValueError(

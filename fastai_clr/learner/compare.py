@@ -19,7 +19,7 @@ from ..schedules.names import named_schedules
 from ..schedules.schedule import Schedule
 from .batches import batches_per_epoch
 from .callback import CLRCallback
-from .checks import as_callbacks, check_per_group, instance_attribute, optimizer_for_fit
+from .checks import as_callbacks, check_lr, check_per_group, instance_attribute, optimizer_for_fit
 from .plan import FitPlan
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
@@ -149,7 +149,7 @@ def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_group
     """For each schedule the peak rates to train with."""
 
     def check(name: str, peak: Any) -> Any:
-        return check_per_group(name, peak, n_groups, above=0, allow_slice=True)
+        return check_lr(name, peak, n_groups)
 
     if lr_grid is None:
         if isinstance(lr, dict) and set(lr) != set(schedules):

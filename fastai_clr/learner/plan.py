@@ -10,7 +10,7 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 
 from ..record import Record
-from ..schedules.checks import check_bool, check_number, is_several
+from ..schedules.checks import check_bool, check_number, check_peaks, is_several
 from ..schedules.drawing import at_positions
 from ..schedules.shapes import CircularLR
 from ..schedules.timetable import Timetable
@@ -20,6 +20,7 @@ from .callback import CLRCallback
 from .checks import (
     as_callbacks,
     as_metrics,
+    check_lr,
     check_per_group,
     default_lr,
     instance_attribute,
@@ -71,7 +72,7 @@ class FitPlan:
             n_epoch=callback.cycles(batches_per_epoch(learn.dls)).n_epoch,
             lr=given["lrs"],
             wd=given["wds"],
-            cbs=[*as_callbacks(given["cbs"]), *_clipping(learn, given["clip"])],
+            cbs=[*as_callbacks(given["callbacks"]), *_clipping(learn, given["clip"])],
             metrics=None if given["metrics"] is None else as_metrics(given["metrics"]),
             reset_opt=given["reset_opt"],
             start_epoch=given["start_epoch"],
@@ -148,7 +149,7 @@ class FitPlan:
         check_bool("reset_opt", self.reset_opt)
         opt = optimizer_for_fit(self.learn, self.reset_opt)
         callback.check(self.learn, opt, self._all_cbs())
-        self.lr = check_per_group(lr_name, self.lr, len(opt.hypers), above=0, allow_slice=True)
+        self.lr = check_lr(lr_name, self.lr, len(opt.hypers))
         self._make_timetable(callback, opt)
         self._check_stops()
         self.wd = check_per_group(wd_name, self.wd, len(opt.hypers), least=0)
@@ -175,8 +176,8 @@ class FitPlan:
         return rates_of_groups(lr, len(opt.hypers))
 
     def _make_timetable(self, callback: CLRCallback, opt: Any) -> None:
-        peaks, n_iter = [check_number("lr", o, above=0) for o in self._peaks(opt)], batches_per_epoch(self.learn.dls)
-        self.timetable = callback.timetable(n_iter, self.n_epoch, peaks)
+        peaks = check_peaks(self._peaks(opt))
+        self.timetable = callback.timetable(batches_per_epoch(self.learn.dls), self.n_epoch, peaks)
         with users_code():  # an error in a schedule of the user's comes now, not in the training
             self.timetable.row(self._rows(self.timetable).start)
 

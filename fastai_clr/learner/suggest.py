@@ -15,7 +15,7 @@ from ..report.suggestion import Suggestion, Trial
 from ..schedules.checks import check_number
 from ..schedules.cycles import Cycles
 from .batches import batches_per_epoch
-from .checks import check_per_group, instance_attribute, optimizer_for_fit
+from .checks import check_lr, instance_attribute, optimizer_for_fit
 from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
 from .progress import ExperimentBar
 from .race import FEWEST, Race, best_step, cycle_length, half_decade, two_digits
@@ -65,7 +65,7 @@ def suggest_clr(
     >>> learn.fit_clr(3, lr, div, cut_div)
     """
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
-    lr = check_per_group("lr", lr, len(optimizer_for_fit(self, False).hypers), above=0, allow_slice=True)
+    lr = check_lr("lr", lr, len(optimizer_for_fit(self, False).hypers))
     budget = check_number("budget", budget, least=0)
     seed = check_number("seed", seed, least=0, integer=True)
     if instance_attribute(self, "recorder") is None:

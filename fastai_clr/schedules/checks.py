@@ -85,8 +85,16 @@ def as_list(o: Any) -> list[Any]:
 
 
 def check_peaks(lr: Any) -> list[float]:
-    """Peak learning rates as a list: one number, or one for each parameter group."""
-    peaks = [check_number("lr", o, above=0) for o in (lr if is_several(lr) else [lr])]
-    if not peaks:
+    """Peak learning rates as a list: one number, or one for each parameter group; a group at 0 stands still.
+
+    Raises TypeError or ValueError for a rate of the wrong kind, below 0 or not finite, and if none is above 0.
+    """
+    given = list(lr) if is_several(lr) else [lr]
+    if not given:
         raise ValueError(f"lr should have at least 1 value, but given {lr!r}")
+    if len(given) == 1:
+        return [check_number("lr", given[0], above=0)]
+    peaks = [check_number("lr", o, least=0) for o in given]
+    if not any(peaks):
+        raise ValueError(f"lr should have at least 1 value that is greater than 0, but given {lr!r}")
     return peaks

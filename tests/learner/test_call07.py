@@ -69,7 +69,7 @@ def test_which_calls_are_meant_as_0_7_meant_them(given, is_07):
 )  # fmt: skip
 def test_what_a_0_7_style_call_asks_for(given, fields):
     translated = translate(*given)
-    assert {name: getattr(translated, name) for name in fields} == fields
+    assert {name: translated[name] for name in fields} == fields
 
 
 CLR = dict(cycle_len=3, use_clr=(32, 5))

@@ -160,7 +160,9 @@ def test_peaks_are_a_list_of_python_numbers(lr, peaks):
     [
         ([], ValueError, r"lr should have at least 1 value, but given \[\]"),
         (0, ValueError, r"lr should be greater than 0, but given 0"),
-        ([1e-2, -1], ValueError, r"lr should be greater than 0, but given -1"),
+        ([0], ValueError, r"lr should be greater than 0, but given 0"),
+        ([0, 0.0], ValueError, r"lr should have at least 1 value that is greater than 0, but given \[0, 0\.0\]"),
+        ([1e-2, -1], ValueError, r"lr should be at least 0, but given -1"),
         ([1e-2, NAN], ValueError, r"lr should be finite, but given nan"),
         (None, TypeError, r"lr should be a number, but given None"),
         ("high", TypeError, r"lr should be a number, but given 'high'"),
