@@ -4,13 +4,14 @@ from typing import Any
 
 from ..schedules.checks import is_several
 
-__all__ = ["ATTRIBUTES", "LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "check_attributes", "check_off"]
+__all__ = ["LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "REGULARISED", "check_attributes", "check_off"]
 
 _AVERAGE = (
     "average the weights with `swa = torch.optim.swa_utils.AveragedModel(learn.model)` and "
     "`cbs=Callback(after_step=lambda cb: swa.update_parameters(cb.learn.model))`"
 )
 _STEPPER = "change the training step with a callback, say `cbs=Callback(before_step=lambda cb: print(cb.learn.loss))`"
+REGULARISED = "fastai 2's text learners regularise already, by the RNNRegularizer that their alpha= and beta= set"
 _SAMPLER = "give the sampler to a torch data loader in `learn.dls`"
 
 REFUSED: dict[str, tuple[Any, str]] = {  # arguments of `fit`: the value for "off", and the fastai 2 way
@@ -19,7 +20,7 @@ REFUSED: dict[str, tuple[Any, str]] = {  # arguments of `fit`: the value for "of
     "use_swa": (False, _AVERAGE),
     "swa_start": (1, _AVERAGE),
     "swa_eval_freq": (5, _AVERAGE),
-    "reg_fn": (None, "regularise with a callback, say `cbs=RNNRegularizer(alpha=2, beta=1)`"),
+    "reg_fn": (None, f"leave it out, {REGULARISED}"),
     "stepper": (None, _STEPPER),
     "stepper_fn": (None, _STEPPER),
     "sampler": (None, _SAMPLER),
@@ -31,16 +32,9 @@ REFUSED: dict[str, tuple[Any, str]] = {  # arguments of `fit`: the value for "of
     "file": (None, "log to a file with `cbs=CSVLogger()`"),
     "save_path": (None, "save a figure with `plt.savefig('lr.png')` after `learn.sched.plot_lr()`"),
 }
-ATTRIBUTES = {  # set on a Learner: 0.7's fit used them, fastai 2 ignores them
-    "crit": "`learn.loss_func`",
-    "opt_fn": "`learn.opt_func`",
-    "models": "`learn.model`",
-}
 METHODS = {  # methods and properties of 0.7's Learner: the error when one is read
-    "crit": "the loss function is `learn.loss_func`",
     "data": "the data loaders are `learn.dls`",
     "models": "the model is `learn.model`",
-    "opt_fn": "the optimizer is made by `learn.opt_func`",
     "get_cycle_end": "a fit saves its cycles: `learn.fit(1e-2, 1, cycle_len=1, cycle_save_name='x')`",
     "save_cycle": "a fit saves its cycles: `learn.fit(1e-2, 1, cycle_len=1, cycle_save_name='x')`",
     "set_data": "assign the data loaders: `learn.dls = learn.dls`",
@@ -77,7 +71,6 @@ def check_off(name: str, value: Any) -> None:
 
 def check_attributes(attributes: dict[str, Any]) -> None:
     """Raise TypeError if one of a Learner's `attributes` steered 0.7's fit and does nothing in fastai 2."""
-    check_off("reg_fn", attributes.get("reg_fn"))
-    for name, instead in ATTRIBUTES.items():
+    for name in ("crit", "opt_fn", "reg_fn"):
         if attributes.get(name) is not None:
-            raise TypeError(f"learn.{name} has no effect in fastai 2: set {instead} instead")
+            raise TypeError(f"no fit of fastai 2 uses learn.{name}: remove it with `del learn.{name}`")

@@ -11,6 +11,7 @@ from fastcore.foundation import L
 
 from ..record import Record
 from . import gone07
+from .attributes07 import ATTRIBUTES
 from .checks import instance_attribute
 from .compare import compare_schedules
 from .fit import fit
@@ -113,6 +114,7 @@ PATCHES: dict[type, dict[str, Any]] = {
         "save": save,  # with the optimizer's own hyper-parameters
         "load": load,  # keeps what the running fit has set
         "export": export,  # without anything of ours
+        **ATTRIBUTES,  # crit and opt_fn, to read and to set; reg_fn, refused
         "lr_find": lr_find,  # says what became of 0.7's arguments
         "__getattr__": getattr_07,  # says what became of 0.7's methods
     },
@@ -130,7 +132,8 @@ def install() -> None:
             _show_as(PATCHES[Learner][name], native)
     for cls, names in PATCHES.items():
         for name, o in names.items():
-            if name != "lr_find" or "lr_find" in NATIVE:
+            is_anothers = name in ATTRIBUTES and hasattr(cls, name)  # another library's
+            if not is_anothers and (name != "lr_find" or "lr_find" in NATIVE):
                 setattr(cls, name, o)
 
 

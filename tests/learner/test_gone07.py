@@ -7,17 +7,16 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
-from torch import nn
 
 from fastai_clr.learner import gone07
 from fastai_clr.record import record
-from helpers import make_learner, state_of
+from helpers import make_learner
 
 STAR_IMPORTS = {}
 exec("from fastai.vision.all import *\nfrom fastai.text.all import *\nfrom fastai_clr.all import *", STAR_IMPORTS)
 ADVICE = {
     **{f"fit({name}=)": instead for name, (_, instead) in gone07.REFUSED.items()},
-    **{f"learn.{name}": instead for name, instead in [*gone07.ATTRIBUTES.items(), *gone07.METHODS.items()]},
+    **{f"learn.{name}": instead for name, instead in gone07.METHODS.items()},
     **{f"lr_find({name}=)": instead for name, instead in gone07.LR_FIND_ARGUMENTS.items()},
     **{f"learn.sched.{name}": instead for name, instead in record._GONE.items()},
 }
@@ -30,7 +29,7 @@ def test_what_a_message_advises_runs(learn, name, tmp_path, monkeypatch):
     learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
     names = {**STAR_IMPORTS, "learn": learn}
     code = re.findall(r"`(.+?)`", ADVICE[name])
-    assert code or name in ("fit(norm_wds=)", "fit(all_val=)")  # words alone
+    assert code or name in ("fit(norm_wds=)", "fit(all_val=)", "fit(reg_fn=)")  # words alone
     for line in code:
         if line.startswith("cbs="):
             cb = eval(line[4:], names)
@@ -76,16 +75,6 @@ def test_a_method_of_the_model_or_of_another_plugin_goes_first(learn, monkeypatc
 def test_an_attribute_that_nobody_has_ends_in_fastais_own_error(learn):
     with pytest.raises(AttributeError, match="'Sequential' object has no attribute 'nothing'"):
         learn.nothing  # noqa: B018
-
-
-@pytest.mark.parametrize("name", gone07.ATTRIBUTES)
-def test_what_people_set_on_a_learner_is_refused_where_a_fit_of_07_would_heed_it(learn, name):
-    setattr(learn, name, nn.CrossEntropyLoss())
-    before = state_of(learn)
-    with pytest.raises(TypeError, match=rf"learn.{name} has no effect in fastai 2: set `learn\.\w+` instead"):
-        learn.fit(1e-2, 1)
-    assert state_of(learn) == before
-    learn.fit(1, 1e-2)  # fastai 2's own does not know it
 
 
 @pytest.mark.parametrize("name", gone07.LR_FIND_ARGUMENTS)
