@@ -4,7 +4,7 @@ from typing import Any
 
 from ..schedules.checks import is_several
 
-__all__ = ["LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "REGULARISED", "check_attributes", "check_off"]
+__all__ = ["EVENTS", "LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "REGULARISED", "check_attributes", "check_off"]
 
 _AVERAGE = (
     "average the weights with `swa = torch.optim.swa_utils.AveragedModel(learn.model)` and "
@@ -74,9 +74,24 @@ LR_FIND_ARGUMENTS = {
     "stop_dv": "its name is stop_div, say `learn.lr_find(stop_div=False)`",
 }
 PREDICT = (
-    "`preds, targs = learn.get_preds()` is for the validation set, `learn.get_preds(dl=learn.dls.valid)` for any loader; "
-    f"both give {_PROBABILITIES}"
+    "`preds, targs = learn.get_preds()` is for the validation set, `learn.get_preds(dl=learn.dls.valid)` for any "
+    f"loader; both give {_PROBABILITIES}"
 )
+
+EVENTS = {  # of a callback in 0.7 and in fastai 1: what fastai 2 calls at that moment
+    "on_train_begin": "before_fit",
+    "on_phase_begin": "before_fit",
+    "on_epoch_begin": "before_epoch",
+    "on_batch_begin": "before_batch",
+    "on_loss_begin": "after_pred",
+    "on_backward_begin": "before_backward",
+    "on_backward_end": "before_step",
+    "on_step_end": "after_step",
+    "on_batch_end": "after_batch",
+    "on_epoch_end": "after_epoch",
+    "on_phase_end": "after_fit",
+    "on_train_end": "after_fit",
+}
 
 
 def check_off(name: str, value: Any) -> None:
