@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper
 from fastai.text.learner import TextLearner
 from torch import nn
@@ -116,6 +117,18 @@ def test_what_cannot_make_an_optimizer_is_refused_and_changes_nothing(learn, bad
     with pytest.raises(TypeError, match=r"learn.opt_fn should be a function .* but given"):
         learn.opt_fn = bad
     assert learn.opt_func is opt_func and learn.opt is opt
+
+
+def test_the_lines_of_the_lessons(learn):
+    learner, opt_fn = learn, partial(torch.optim.Adam, betas=(0.7, 0.99))
+    learner.opt_fn = opt_fn
+    learner.clip = 25.0
+    learner.metrics = [accuracy]
+    learner.crit = F.cross_entropy
+    learner.fit(3e-3, 1, wds=1e-6, cycle_len=1, use_clr=(32, 5))
+    assert type(learner.opt.opt) is torch.optim.Adam and learner.opt.hypers[0]["mom"] == 0.7
+    expected = F.cross_entropy(*learner.get_preds())
+    np.testing.assert_allclose(learner.sched.val_losses[-1], expected, atol=1e-6)
 
 
 # -- reg_fn -------------------------------------------------------------------------------------------------------------
