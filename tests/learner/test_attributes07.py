@@ -14,6 +14,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper
 from fastai.text.learner import TextLearner
+from fastcore.basics import store_attr
 from torch import nn
 
 from fastai_clr.learner.attributes07 import ATTRIBUTES, check_left_over
@@ -102,7 +103,7 @@ def test_the_rate_of_the_optimizer_is_the_learners_as_in_fastais_own_opt_func(le
     "opt_fn",
     [
         Adam, partial(SGD, mom=0.9), partial(OptimWrapper, opt=torch.optim.SGD), lambda params, lr: Adam(params, lr),
-        OptimWrapper(opt=torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1)),
+        partial(torch.optim.SGD, [nn.Parameter(torch.zeros(1))]), OptimWrapper(opt=torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1)),
     ],
 )  # fmt: skip
 def test_a_function_that_makes_an_optimizer_is_taken_as_it_is(learn, opt_fn):
@@ -153,7 +154,13 @@ class Takes(Learner):
         self.crit, self.opt_fn, self.reg_fn = crit, opt_fn, reg_fn
 
 
-class BelowTakes(Takes):
+class Keeps(Learner):
+    def __init__(self, *args, crit=None, opt_fn=None, reg_fn=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        store_attr("crit,opt_fn,reg_fn")
+
+
+class BelowTakes(Keeps):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, crit=len, opt_fn=len, reg_fn=len, **kwargs)
 
@@ -212,8 +219,9 @@ def of_model(path):
 
 
 OTHERS = {
-    **{cls.__name__: of_class(cls) for cls in (Takes, BelowTakes, Assigns, Defines, HasProperties, WithMixin)},
-    "made by Takes": of_init(Takes), "made by BelowTakes": of_init(BelowTakes), "the model": of_model,
+    **{cls.__name__: of_class(cls) for cls in (Takes, Keeps, BelowTakes, Assigns, Defines, HasProperties, WithMixin)},
+    "made by Takes": of_init(Takes), "made by Keeps": of_init(Keeps),
+    "made by BelowTakes": of_init(BelowTakes), "the model": of_model,
 }  # fmt: skip
 
 
