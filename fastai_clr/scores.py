@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["BestEpoch", "best_value", "gains", "is_lower_better", "recent_gain"]
 
 _LOWER = set(
-    "loss losses logloss rmseloss error errors err mse rmse nrmse rmsse msle rmsle mae logmae medae mape wmape smape "
+    "loss losses error errors err mse rmse nrmse rmsse msle rmsle mae logmae medae mape wmape smape "
     "rmspe mase rae rrse l1 l2 perplexity ppl entropy crossentropy ce bce nll kl kld divergence deviance brier crps "
     "pinball huber hinge bpc bpb bpd bits wer cer ter der eer far frr ece fid kid lpips distance chamfer emd "
     "wasserstein levenshtein hausdorff hd assd davies epe mpjpe nme ade fde miss misclassification regret cost false "
@@ -19,6 +19,7 @@ _HIGHER = set(
     "acc accuracy precision recall improvement gain skill similarity correlation dice jaccard iou auc r2 psnr ssim "
     "bleu".split()
 )
+_COMPOUND = re.compile(r"((?i:loss(?:es)?|errors?)\d*)(?![a-z])")  # 'bceloss' and 'abserror2' have two words
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*")
 _TURNED = {"neg", "negative", "minus", "inverse"}  # scikit-learn's 'neg_mean_squared_error' is better if higher
 _WHOLE = re.compile("neg(ative)?_log_likelihood|negative_likelihood_ratio")  # better if lower, whatever the words say
@@ -27,8 +28,9 @@ _WHOLE = re.compile("neg(ative)?_log_likelihood|negative_likelihood_ratio")  # b
 def is_lower_better(name: str, metric: Any = None) -> bool:
     """Whether smaller values of a metric or loss are better.
 
-    name: its name, as in fastai's table. The last word that says something decides: 'error_rate' and 'l2' are better if
-    lower, 'l2_accuracy' if higher. A name without such a word is better if higher.
+    name: its name, as in fastai's table. The last known word in it decides: 'error_rate' and 'l2' are better if lower,
+    'l2_accuracy' if higher. A compound ends in a word: 'bceloss' is a loss, 'abserror' an error. A name without a known
+    word is better if higher.
     metric: the metric itself. Its attribute `lower_is_better`, or its function's, goes before the name:
     `brier.lower_is_better = True`.
 
@@ -40,7 +42,7 @@ def is_lower_better(name: str, metric: Any = None) -> bool:
             return said
     if _WHOLE.search(name):
         return not name.startswith("neg_negative")
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in _WORD.findall(_COMPOUND.sub(r"_\1", name))]
     if words[:1] == ["d2"]:  # scikit-learn's 'd2_log_loss_score': the part of the loss that a model saves
         return False
     known = (o for word in reversed(words) for o in (word, word.rstrip("0123456789")) if o in _LOWER | _HIGHER)
@@ -53,7 +55,9 @@ def best_value(values: Iterable[float], lower_is_better: bool) -> float:
 
 
 def gains(values: Iterable[Any], lower_is_better: bool) -> list[float]:
-    """What each value gained over the one before; positive is better. nan for the first, and without two numbers.
+    """What each value gained on the value before; positive is better.
+
+    nan for the first value, and where one of the two is not a number.
 
     >>> gains([4.0, 3.0, 3.5], lower_is_better=True)
     [nan, 1.0, -0.5]
@@ -63,9 +67,9 @@ def gains(values: Iterable[Any], lower_is_better: bool) -> list[float]:
 
 
 def recent_gain(values: Sequence[float], lower_is_better: bool, n_recent: int = 1) -> tuple[float, float]:
-    """What the best of the last `n_recent` values gained on the best before them, and that best before.
+    """What the best of the last `n_recent` values gained on the best value before them, and that value.
 
-    Positive is better. A value of nan is never the best: a number gains inf on nothing but nan.
+    Positive is better. nan is never the best: a number gains inf on values that are all nan.
 
     >>> recent_gain([0.5, 0.75, 0.625], lower_is_better=False)
     (-0.125, 0.75)
@@ -80,8 +84,8 @@ def recent_gain(values: Sequence[float], lower_is_better: bool, n_recent: int = 
 class BestEpoch:
     """Tells which epochs of a fit are the best so far: by the first metric; without metrics, by the loss.
 
-    Ties go to the lower loss. An epoch whose metric or loss is nan is never the best; one that was validated, or whose
-    metric is a number, is better than one without.
+    Ties go to the lower loss. An epoch whose metric or loss is nan is never the best. A validated epoch is better than
+    one that was not validated, and an epoch whose metric is a number better than one without.
 
     >>> best = BestEpoch()
     >>> [best.improves(loss, accuracy) for loss, accuracy in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]

@@ -30,6 +30,10 @@ TURNED = [o.removeprefix("neg_") for o in SCORERS if o.startswith("neg_")]
         "kl_divergence", "accuracy_loss", "FID", "negative_log_likelihood", "bpc", "nll", "ece", "smape",
         "logloss", "nrmse", "mase", "rmse2", "err5", "bce", "ppl", "bits_per_dim", "crps", "hinge", "neg_log_likelihood", "hd95",
         "Hausdorff95", "miss_rate", "misclassification_rate",
+        # a compound that ends in loss or error, as a single word
+        "bceloss", "mseloss", "totalloss", "celoss2", "abserror", "valloss", "BCEloss", "TOTALLOSS", "tripletLOSS2",
+        "celoss_valid", "val_bceloss", "sumlosses", "relerrors", "abserror1", "bcelossTotal", "gloss", "terrors",
+        "ptloss3d", "accuracyloss", "f1loss",
     ],
 )  # fmt: skip
 def test_of_a_loss_or_an_error_smaller_is_better(name):
@@ -47,7 +51,8 @@ def test_of_a_loss_or_an_error_smaller_is_better(name):
         "F1Score", "IoU", "PSNR", "mean_iou", "l2_accuracy", "error_recall", "my_metric", "",
         "negative_mse", "minus_mse", "inverse_mse", "precision5", "lossless_acc", "mse_improvement", "perceived",
         "recall1",  # its l1 is no L1 norm
-        "himself", "maestro", "lossless_rate", "terrors",  # mse, mae, loss and error are no words of these
+        "himself", "maestro", "lossless_rate", "losslessness", "errorless", "blossom",  # nor do these end in one
+        "negloss", "minuserror", "negative_bceloss", "d2logloss", "abserror_skill",
     ],
 )  # fmt: skip
 def test_of_a_score_larger_is_better(name):

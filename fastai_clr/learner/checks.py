@@ -1,20 +1,23 @@
 """Checks that need a Learner or fastai's types; nothing of the Learner is changed."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, event
 from fastai.learner import Metric, mk_metric
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 
 from ..schedules.checks import as_list, check_number, is_several
+from .gone07 import EVENTS
 from .short_errors import users_code
 
 __all__ = [
     "as_callbacks",
     "as_metrics",
+    "check_events",
     "check_folder",
     "check_lr",
     "check_per_group",
@@ -56,6 +59,21 @@ def as_callbacks(cbs: Any) -> list[Any]:
                 "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
             )
     return [cb() if isinstance(cb, type) else cb for cb in cbs]
+
+
+def check_events(cbs: Iterable[Any]) -> None:
+    """Raise TypeError for a callback that fastai 2 would never call: it has events of 0.7, and none of fastai 2's."""
+    for cb in cbs:
+        defined = {*dir(type(cb)), *vars(cb)}  # not what fastai's `Callback` passes on to the Learner and its model
+        old = [name for name in EVENTS if name in defined]
+        is_called = any(hasattr(event, name) for name in defined if not name.startswith("_"))
+        is_called |= type(cb).__call__ is not Callback.__call__  # it does not leave the call to fastai
+        if old and not is_called:
+            names = ", ".join(f"{EVENTS[name]} for {name}" for name in old)
+            raise TypeError(
+                f"{cb!r} would never be called, it has events of fastai 0.7: in fastai 2 write {names}, without "
+                "arguments, and stop a fit by raising CancelFitException"
+            )
 
 
 def as_metrics(metrics: Any) -> Any:

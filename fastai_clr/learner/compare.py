@@ -19,7 +19,14 @@ from ..schedules.names import named_schedules
 from ..schedules.schedule import Schedule
 from .batches import batches_per_epoch
 from .callback import CLRCallback
-from .checks import as_callbacks, check_lr, check_per_group, instance_attribute, optimizer_for_fit
+from .checks import (
+    as_callbacks,
+    check_events,
+    check_lr,
+    check_per_group,
+    instance_attribute,
+    optimizer_for_fit,
+)
 from .plan import FitPlan
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
@@ -92,6 +99,7 @@ def compare_schedules(
         raise ValueError(f"grid_seeds should be others than seeds, but given {min(both)} in both")
     wd = check_per_group("wd", wd, n_groups, least=0)
     cbs = as_callbacks(cbs)
+    check_events([*self.cbs, *cbs])
     if instance_attribute(self, "recorder") is None:
         raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
     schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}

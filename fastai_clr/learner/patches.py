@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import update_wrapper
+from numbers import Integral
 from typing import Any
 
 from fastai.callback.core import CancelEpochException
@@ -11,6 +12,7 @@ from fastcore.foundation import L
 
 from ..record import Record
 from . import gone07
+from .attributes07 import ATTRIBUTES
 from .callback import CLRCallback
 from .checks import instance_attribute
 from .compare import compare_schedules
@@ -82,10 +84,19 @@ def getattr_07(self: Learner, name: str) -> Any:
 
 
 def lr_find(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    for name in kwargs:
-        if name in gone07.LR_FIND_ARGUMENTS:
-            raise TypeError(f"lr_find has no argument {name!r}: {gone07.LR_FIND_ARGUMENTS[name]}")
+    third_is_wds = len(args) > 2 and not isinstance(args[2], Integral)  # in fastai 2 it is a number of batches
+    given = [*kwargs, "wds"] if third_is_wds else kwargs
+    hints = [f"lr_find has no argument {o}: {hint}" for o, hint in gone07.LR_FIND_ARGUMENTS.items() if o in given]
+    if hints:
+        raise TypeError("; ".join(hints))
     return NATIVE["lr_find"](self, *args, **kwargs)
+
+
+def predict(self: Learner, *args: Any, **kwargs: Any) -> Any:
+    item = args[0] if args else kwargs.get("item", True)
+    if isinstance(item, bool):  # 0.7's `is_test`
+        raise TypeError(f"predict takes an item in fastai 2: {gone07.PREDICT}")
+    return NATIVE["predict"](self, *args, **kwargs)
 
 
 class NoFitYet:
@@ -115,7 +126,9 @@ PATCHES: dict[type, dict[str, Any]] = {
         "save": save,  # with the optimizer's own hyper-parameters
         "load": load,  # keeps what the running fit has set
         "export": export,  # without anything of ours
+        **ATTRIBUTES,  # crit and opt_fn, to read and to set; reg_fn, refused
         "lr_find": lr_find,  # says what became of 0.7's arguments
+        "predict": predict,  # says what gives 0.7's predictions
         "__getattr__": getattr_07,  # says what became of 0.7's methods
     },
     Recorder: {"plot_lr": plot_lr},
@@ -132,7 +145,8 @@ def install() -> None:
             _show_as(PATCHES[Learner][name], native)
     for cls, names in PATCHES.items():
         for name, o in names.items():
-            if name != "lr_find" or "lr_find" in NATIVE:
+            is_anothers = name in ATTRIBUTES and hasattr(cls, name)  # another library's
+            if not is_anothers and (name != "lr_find" or "lr_find" in NATIVE):
                 setattr(cls, name, o)
 
 

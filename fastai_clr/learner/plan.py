@@ -14,12 +14,14 @@ from ..schedules.checks import check_bool, check_number, check_peaks, is_several
 from ..schedules.drawing import at_positions
 from ..schedules.shapes import CircularLR
 from ..schedules.timetable import Timetable
-from . import call07, gone07
+from . import call07
+from .attributes07 import check_left_over
 from .batches import batches_per_epoch
 from .callback import CLRCallback
 from .checks import (
     as_callbacks,
     as_metrics,
+    check_events,
     check_lr,
     check_per_group,
     default_lr,
@@ -64,7 +66,6 @@ class FitPlan:
     def from_07(cls, learn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "FitPlan":
         """The fit that a call in 0.7's style asks for."""
         given = call07.translate(args, kwargs)
-        gone07.check_attributes(vars(learn))
         names = "n_cycle", "cycle_len", "cycle_mult", "cycle_save_name", "best_save_name"
         callback = CLRCallback(given["schedule"], *(given[name] for name in names))
         plan = cls(
@@ -147,6 +148,8 @@ class FitPlan:
         self.cbs.append(callback)
         self.start_epoch = check_number("start_epoch", self.start_epoch, least=0, below=self.n_epoch, integer=True)
         check_bool("reset_opt", self.reset_opt)
+        check_left_over(self.learn)
+        check_events(self._all_cbs())
         opt = optimizer_for_fit(self.learn, self.reset_opt)
         callback.check(self.learn, opt, self._all_cbs())
         self.lr = check_lr(lr_name, self.lr, len(opt.hypers))

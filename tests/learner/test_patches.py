@@ -100,7 +100,7 @@ REFUSED = {  # which argument is refused, by what the call holds; any other call
     "sampler=train_sampler": "sampler has no counterpart", "train_sampler=": "train_sampler has no counterpart",
     "reg_fn=": "reg_fn has no counterpart", "stepper=": "stepper has no counterpart", "loss_scale=": "loss_scale has no counterpart",
     "stepper_fn=": "stepper_fn has no counterpart", "norm_wds=": "norm_wds has no counterpart",
-    "use_clr1=": "'use_clr1': did you mean use_clr", "particle=": "fit has no argument 'particle'",
+    "use_clr1=": "'use_clr1': did you mean use_clr", "particle=": "particle has no counterpart",
     "fit(12, 0.2": r"n_cycle .* try learn.fit\(0.2, 12, cycle_len=3\)", "get_ep_vals=": "get_ep_vals has no counterpart",
     "[LoggingCallback": "fastai 2 callbacks", "[visc]": "fastai 2 callbacks", "[tb_logger]": "fastai 2 callbacks",
     "[StopAtVal": "fastai 2 callbacks", "[SaveBestValAcc": "fastai 2 callbacks",
