@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import PurePath
 from typing import Any
 
 from fastai.callback.core import Callback, CancelFitException
@@ -63,15 +64,14 @@ class CLRCallback(SelectiveCallback):
         n_cycles: int = 1,
         cycle_len: float | None = None,
         cycle_mult: float = 1,
-        cycle_save_name: str | None = None,
-        best_save_name: str | None = None,
+        cycle_save_name: str | PurePath | None = None,
+        best_save_name: str | PurePath | None = None,
     ):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
         Cycles(n_cycles, 1 if cycle_len is None else cycle_len, cycle_mult)  # checks the numbers
-        for name, value in dict(cycle_save_name=cycle_save_name, best_save_name=best_save_name).items():
-            if value is not None and not (isinstance(value, str) and value):
-                raise TypeError(f"{name} should be the name of a file, but given {value!r}")
+        cycle_save_name = _checked_file("cycle_save_name", cycle_save_name)
+        best_save_name = _checked_file("best_save_name", best_save_name)
         self.schedule, self.n_cycles, self.cycle_len, self.cycle_mult = schedule, n_cycles, cycle_len, cycle_mult
         self.cycle_save_name, self.best_save_name = cycle_save_name, best_save_name
         arguments = {name: getattr(self, name) for name in inspect.signature(CLRCallback).parameters}
@@ -245,6 +245,13 @@ class CLRCallback(SelectiveCallback):
         self._fit.end()
         if self._own_fit is not None:
             self._own_fit.close()
+
+
+def _checked_file(name: str, file: str | PurePath | None) -> str | None:
+    """The name of a file as a str, None if there is none."""
+    if file is None or (isinstance(file, (str, PurePath)) and str(file)):
+        return None if file is None else str(file)
+    raise TypeError(f"{name} should be the name of a file, but given {file!r}")
 
 
 def scheduled_fit(learn: Any) -> RunningFit | None:

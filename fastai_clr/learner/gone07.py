@@ -4,7 +4,7 @@ from typing import Any
 
 from ..schedules.checks import is_several
 
-__all__ = ["EVENTS", "LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "REGULARISED", "check_attributes", "check_off"]
+__all__ = ["EVENTS", "LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "REGULARISED", "check_off"]
 
 _AVERAGE = (
     "average the weights with `swa = torch.optim.swa_utils.AveragedModel(learn.model)` and "
@@ -100,10 +100,3 @@ def check_off(name: str, value: Any) -> None:
     is_off = value is None or (off is not None and not is_several(value) and value == off)
     if not is_off:
         raise TypeError(f"{name} has no counterpart in fastai 2: {instead} (given {value!r})")
-
-
-def check_attributes(attributes: dict[str, Any]) -> None:
-    """Raise TypeError if one of a Learner's `attributes` steered 0.7's fit and does nothing in fastai 2."""
-    for name in ("crit", "opt_fn", "reg_fn"):
-        if attributes.get(name) is not None:
-            raise TypeError(f"no fit of fastai 2 uses learn.{name}: remove it with `del learn.{name}`")

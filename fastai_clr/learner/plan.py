@@ -133,6 +133,7 @@ class FitPlan:
                 opt = optimizer_for_fit(learn, reset_opt)
                 callback.check(learn, opt, plan._all_cbs())
                 callback.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if the epochs are too few
+                check_lr("lr", lr, len(opt.hypers))
                 plan._make_timetable(callback, opt)
         plan._check_stops()
         return plan

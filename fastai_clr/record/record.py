@@ -1,5 +1,6 @@
 """`learn.sched`: what a fit did, batch by batch and epoch by epoch, and its plots."""
 
+import inspect
 from array import array
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -213,4 +214,6 @@ class Record(BatchRecord, EpochRecord):
 
 def _check_gone(function: str, arguments: dict[str, Any]) -> None:
     for name in arguments:
-        raise TypeError(f"{function} has no argument {name!r}" + (f": {_GONE[name]}" if name in _GONE else ""))
+        known = inspect.signature(getattr(Record, function)).parameters.values()
+        takes = ", ".join(o.name for o in known if o.name != "self" and o.kind is not o.VAR_KEYWORD)
+        raise TypeError(f"{function} has no argument {name!r}: {_GONE[name] if name in _GONE else f'it takes {takes}'}")

@@ -18,7 +18,7 @@ from fastcore.basics import store_attr
 from torch import nn
 
 from fastai_clr.learner.attributes07 import ATTRIBUTES, check_left_over
-from helpers import WITHOUT_THE_PLUGIN, make_learner, make_tabular, run_code
+from helpers import WITHOUT_THE_PLUGIN, make_learner, make_tabular, run_code, state_of
 
 FITS = {
     "fit in 0.7's style": lambda learn: learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5)),
@@ -239,6 +239,7 @@ def test_a_name_that_the_class_or_the_model_uses_is_left_alone(tmp_path, whose, 
     assert getattr(learn, name) is value
     assert (learn.loss_func, learn.opt_func, learn.opt) == (before, opt_func, opt)
     check_left_over(learn)
+    learn.fit(1e-2, 1)
     learn.fit(1, 1e-2)
 
 
@@ -288,8 +289,14 @@ def test_a_value_from_before_the_import_is_read_as_it_is_and_refused(learn, name
     assert getattr(learn, name) is value and learn.loss_func is not value
     with pytest.raises(TypeError, match=rf"no fit of fastai 2 uses learn.{name}.*`del learn.{name}`"):
         check_left_over(learn)
+    before = state_of(learn)
+    for train in (lambda: learn.fit(1e-2, 1), lambda: learn.fit_clr(1, 1e-2)):
+        with pytest.raises(TypeError, match=rf"no fit of fastai 2 uses learn.{name}.*`del learn.{name}`"):
+            train()
+    assert state_of(learn) == before
+    learn.fit(1, 1e-2)  # fastai 2's own does not know it
     delattr(learn, name)
-    check_left_over(learn)
+    learn.fit(1e-2, 1)
 
 
 def test_a_value_from_before_the_import_is_taken_by_setting_it(learn):

@@ -168,3 +168,29 @@ def test_fastais_own_fits_are_left_alone(learn, train):
     learn.add_cb(OfFastai1())
     train(learn)
     assert np.isfinite(learn.sched.losses).all()
+
+
+OUR_FITS = {
+    "fit in 0.7's style": lambda o, cbs: o.fit(1e-2, 1, callbacks=cbs),
+    "the same, cbs=": lambda o, cbs: o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5), cbs=cbs),
+    "fit_clr": lambda o, cbs: o.fit_clr(1, 1e-2, cbs=cbs),
+    "plot_schedule": lambda o, cbs: o.plot_schedule(1e-2, 1, cycle_len=1, cbs=cbs),
+}
+
+
+@pytest.mark.parametrize("where", ["callbacks", "learner"])
+@pytest.mark.parametrize("how", OUR_FITS)
+def test_our_fits_refuse_it_before_anything_changes(learn, how, where):
+    cb = EarlyStopping(learn, "x")
+    if where == "learner":
+        learn.add_cb(cb)
+    before = state_of(learn)
+    with pytest.raises(TypeError, match="EarlyStopping would never be called"):
+        OUR_FITS[how](learn, [cb] if where == "callbacks" else None)
+    assert state_of(learn) == before
+    OUR_FITS[how](learn.remove_cb(cb), [Doubled()])
+
+
+def test_a_class_is_refused_as_its_instance_is(learn):
+    with pytest.raises(TypeError, match="OfFastai1 would never be called"):
+        learn.fit(1e-2, 1, callbacks=[Doubled, OfFastai1])

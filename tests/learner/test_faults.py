@@ -1,6 +1,7 @@
 """Calls and callbacks that once broke a fit, or were half done: each is right now, or refused before anything changes."""
 
 import importlib
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -136,6 +137,10 @@ def test_a_callback_that_the_learner_has_and_the_fit_is_given_is_refused(learner
         (lambda o: o.sched.plot_lr(save_path="x"), r"plot_lr has no argument 'save_path': .*plt.savefig"),
         (lambda o: o.sched.plot(save_path="x"), r"plot has no argument 'save_path': .*plt.savefig"),
         (lambda o: o.recorder.plot_lr(save_path="x"), r"plot_lr has no argument 'save_path': .*plt.savefig"),
+        (lambda o: o.sched.plot(0, 85, smoothed=False), "plot has no argument 'smoothed': it takes n_skip, n_skip_end, linear, ax$"),
+        (lambda o: o.sched.plot_loss(smoothed=False), "plot_loss has no argument 'smoothed': it takes n_skip, n_skip_end, ax$"),
+        (lambda o: o.sched.plot_lr(axes=1), "plot_lr has no argument 'axes': it takes show_moms, show_text, ax, log$"),
+        (lambda o: o.recorder.plot_lr(n_skip=1), "plot_lr has no argument 'n_skip': it takes show_moms, show_text, ax, log$"),
         (lambda o: o.fit(1e-2, 3, use_clr=(32, 5)), r"try learn.fit\(0.01, 1, cycle_len=3, use_clr=\(32, 5\)\)"),
         (lambda o: o.fit(1e-2, 1, use_clr=(32, 5)), r"try learn.fit\(0.01, 1, cycle_len=3, use_clr=\(32, 5\)\)"),
     ],
@@ -158,6 +163,14 @@ def test_a_callback_named_sched_is_refused_beside_a_schedule_and_left_alone_else
     learn.add_cb(own := SchedCallback())
     learn.fit(1, 1e-2)
     assert learn.sched is own
+
+
+@pytest.mark.parametrize("name", [Path("b"), PurePosixPath("b"), "b"])
+@pytest.mark.parametrize("argument", ["best_save_name", "cycle_save_name"])
+def test_the_name_of_a_file_may_be_a_path(learner, tmp_path, argument, name):
+    learner(4).fit(1e-2, 1, cycle_len=1, **{argument: name})
+    assert (tmp_path / "models" / {"best_save_name": "b.pth", "cycle_save_name": "b_cyc_0.pth"}[argument]).exists()
+    assert getattr(CLRCallback(CircularLR(), **{argument: name}), argument) == "b"
 
 
 # -- subclasses, other plugins, reloads -----------------------------------------------------------------------------------
