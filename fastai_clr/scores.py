@@ -95,6 +95,11 @@ class BestEpoch:
     def __init__(self) -> None:
         self._score: list[float] | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a best epoch."""
+        return self._score is not None
+
     def improves(
         self, loss: float, metric: Any = None, lower_is_better: bool = False, is_validated: bool = True
     ) -> bool:

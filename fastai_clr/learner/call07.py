@@ -9,6 +9,7 @@ from ..schedules.checks import as_list, check_number, is_several
 from ..schedules.schedule import Schedule
 from ..schedules.shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
 from . import gone07
+from .checks import is_callback
 
 __all__ = [
     "ARGUMENTS",
@@ -34,6 +35,8 @@ def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call is in 0.7's style: it passes an argument that only 0.7 had, or its first one is not an integer."""
     if any(name in ARGUMENTS or name in gone07.REFUSED or name == "n" for name in kwargs):
         return True
+    if len(args) == 1 and any(is_callback(cb, "schedule", "ParamScheduler") for cb in as_list(kwargs.get("cbs"))):
+        return False  # `fit_one_cycle(1e-2, 1)`, say, which is fastai's own to refuse
     return bool(args) and not isinstance(args[0], Integral)
 
 
@@ -112,9 +115,9 @@ def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_order(given: Mapping[str, Any]) -> None:
     """Raise TypeError if rate and number of cycles are swapped: fastai 2's order, or a slip."""
-    rate, n = given["n_cycle"], given["lrs"]
-    is_rate = isinstance(rate, Real) and not isinstance(rate, Integral) and not float(rate).is_integer()
-    if not (is_rate and isinstance(n, Real) and float(n).is_integer()):
+    rate, n = _plain(given["n_cycle"]), _plain(given["lrs"])
+    is_rate = isinstance(rate, (slice, list)) or (_is_number(rate) and not float(rate).is_integer())
+    if not (is_rate and _is_number(n) and float(n).is_integer()):
         return
     n = int(float(n))
     defaults, clr = {**ARGUMENTS, **_SHARED}, as_list(given["use_clr"])
@@ -134,6 +137,15 @@ def _check_order(given: Mapping[str, Any]) -> None:
     raise TypeError(
         f"n_cycle should be an integer, but given {rate!r}: in 0.7's order the rate comes first, try {type_this}"
     )
+
+
+def _plain(o: Any) -> Any:
+    """`o` as people type it: a list for what holds several values, a number for a tensor or an array of one."""
+    return [_plain(item) for item in o] if is_several(o) else o.item() if getattr(o, "ndim", None) == 0 else o
+
+
+def _is_number(o: Any) -> bool:
+    return isinstance(o, Real) and not isinstance(o, bool)
 
 
 def _schedule(given: Mapping[str, Any]) -> Schedule:

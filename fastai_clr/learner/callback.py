@@ -13,7 +13,7 @@ from ..schedules.cycles import Cycles
 from ..schedules.schedule import Schedule
 from ..schedules.timetable import Timetable
 from .batches import FirstBatches, batches_per_epoch
-from .checks import check_folder, is_callback
+from .checks import check_folder, is_callback, say
 from .hypers import read_hyper
 from .running import RunningFit, hypers_before_fit, running, running_fits
 from .selective import SelectiveCallback, Stage
@@ -243,6 +243,9 @@ class CLRCallback(SelectiveCallback):
             self.learn.epoch = self._fit.epoch  # fastai has set it to 0
             return
         self._fit.end()
+        if self.best_save_name and self._fit.n_validated and not self._fit.best.is_known:
+            scores = " or ".join([*self._fit.record.metric_names[:1], "valid_loss"])
+            say(self.learn, f"Nothing was saved as {self.best_save_name!r}: in every epoch {scores} was nan.")
         if self._own_fit is not None:
             self._own_fit.close()
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import fastai.imports
+import fastcore.imports
 from fastai.callback.core import Callback, event
 from fastai.learner import Metric, mk_metric
 from fastai.optimizer import OptimWrapper
@@ -26,7 +28,17 @@ __all__ = [
     "is_callback",
     "makes_optimizer",
     "optimizer_for_fit",
+    "say",
 ]
+
+
+_SILENT = (fastai.imports.noop, fastcore.imports.noop)  # `no_logging` sets the one, the copies of experiments the other
+
+
+def say(learn: Any, line: str) -> None:
+    """Print a line about a fit of `learn`, unless the Learner is silent: `no_logging()`, or a copy."""
+    if learn.logger not in _SILENT:
+        print(line)
 
 
 def instance_attribute(learn: Any, name: str) -> Any:

@@ -5,8 +5,6 @@ from math import inf, isfinite
 from numbers import Real
 from typing import Any
 
-import fastai.imports
-import fastcore.imports
 import numpy as np
 import torch
 from fastai.callback.core import CancelFitException
@@ -18,13 +16,10 @@ from ..schedules.shapes import Constant
 from ..schedules.timetable import Timetable
 from ..scores import recent_gain
 from .callback import scheduled_fit
-from .checks import instance_attribute
+from .checks import instance_attribute, say
 from .selective import SelectiveCallback
 
 __all__ = ["StopAtCycleEnd"]
-
-_SILENT = (fastai.imports.noop, fastcore.imports.noop)  # `no_logging` sets the one, the copies of `sandbox` the other
-
 
 class StopAtCycleEnd(SelectiveCallback):
     """End the fit at the end of a cycle if the last cycles gained too little. The weights are those of that end.
@@ -124,9 +119,9 @@ class StopAtCycleEnd(SelectiveCallback):
         name = record.score if self.monitor is None else self.monitor
         why = self._why_stop(name, record.values_at_cycle_ends(name), record.lower_is_better.get(name, True))
         if _as_rank_0(self.learn, bool(why)):
-            if why and self.learn.logger not in _SILENT:
+            if why:
                 epochs = record.cycles.epochs.iloc[-1]
-                print(f"Stopped at the end of cycle {fit.next_cycle}, after {epochs:g} epochs: {why}.")
+                say(self.learn, f"Stopped at the end of cycle {fit.next_cycle}, after {epochs:g} epochs: {why}.")
             raise CancelFitException
 
     def _why_stop(self, name: str, values: list[Any], lower_is_better: bool) -> str:
@@ -143,8 +138,12 @@ class StopAtCycleEnd(SelectiveCallback):
         lately = "in the last cycle" if self.patience == 1 else f"in the last {self.patience} cycles"
         if not isfinite(gain):
             return f"{name} was not a finite number {lately}"
-        least = f", less than min_gain={self.min_gain:g}" if self.min_gain else ""
-        return f"{name} gained {gain:.3g} on {before:.6g} {lately}{least}"
+        if gain == 0:
+            return f"{name} stayed at {before:.6g} {lately}"
+        moved = "rose" if (gain > 0) != lower_is_better else "fell"
+        after = before + abs(gain) if moved == "rose" else before - abs(gain)
+        why = f"{name} {moved} by {abs(gain):.3g} to {after:.6g} ({'better' if gain > 0 else 'worse'}) {lately}"
+        return why + (f", less than min_gain={self.min_gain:g}" if gain > 0 else "")
 
 
 def _can_validate(dls: Any) -> bool:

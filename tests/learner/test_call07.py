@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from fastai.callback.schedule import ParamScheduler, SchedCos
 
 from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal
 from fastai_clr.learner.call07 import is_07_style, translate
@@ -35,6 +36,9 @@ def call(*args, **kwargs):
         (call(3, 1, reg_fn=print), True),
         (call(lrs=1e-2, n_cycle=3), True),
         (call(lr=1e-2, n=3), True),
+        (call(1e-2, cbs=ParamScheduler({"lr": SchedCos(1e-2, 1e-4)})), False),  # as `fit_one_cycle(1e-2, 1)` calls it
+        (call(1e-2, 3, cbs=ParamScheduler({"mom": SchedCos(0.9, 0.8)})), True),
+        (call(1e-2, n_cycle=3, cbs=[ParamScheduler({"mom": SchedCos(0.9, 0.8)})]), True),
     ],
 )
 def test_which_calls_are_meant_as_0_7_meant_them(given, is_07):
@@ -86,6 +90,17 @@ CLR = dict(cycle_len=3, use_clr=(32, 5))
         (call(3, 1e-2, cycle_len=1, cycle_mult=2), TypeError, r"try learn.fit\(0.01, 3, cycle_len=1, cycle_mult=2\)"),
         (call(3, lr=1e-2, use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, 0.01, div=32, cut_div=5\)"),
         (call(3, 1e-2, use_clr=(20, 10, 0.95, 0.85)), TypeError, r"try learn.fit_clr\(3, 0.01, div=20, cut_div=10, moms=\(0.95, 0.85\)\)"),
+        (call(3, slice(1e-4, 1e-2), use_clr=(32, 5)), TypeError,
+         r"n_cycle should be an integer, but given slice\(0.0001, 0.01, None\).* try learn.fit_clr\(3, slice\(0.0001, 0.01, None\), div=32, cut_div=5\) or "
+         r"learn.fit\(slice\(0.0001, 0.01, None\), 1, cycle_len=3, use_clr=\(32, 5\)\)$"),
+        (call(3, lr=slice(1e-2), use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, slice\(None, 0.01, None\), div=32, cut_div=5\)"),
+        (call(3, [1e-4, 1e-2], use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, \[0.0001, 0.01\], div=32, cut_div=5\)"),
+        (call(3, np.array([0.25, 0.5]), use_clr_beta=(10, 10)), TypeError, r"try learn.fit\(\[0.25, 0.5\], 1, cycle_len=3, use_clr_beta="),
+        (call(3, (0.25, 0.5), cycle_len=1), TypeError, r"try learn.fit\(\[0.25, 0.5\], 3, cycle_len=1\)"),
+        (call(3, torch.tensor(0.25), use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, 0.25, div=32, cut_div=5\)"),
+        (call(3, torch.tensor([0.25, 0.5]), use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, \[0.25, 0.5\], div=32, cut_div=5\)"),
+        (call(torch.tensor(3), 1e-2, use_clr=(32, 5)), TypeError, r"try learn.fit_clr\(3, 0.01, div=32, cut_div=5\)"),
+        (call([1e-4, 1e-2], [3], use_clr=(32, 5)), TypeError, r"use_clr needs cycle_len|n_cycle should be an integer"),
         (call(1, 2.0, cycle_len=1), TypeError, r"n_cycle should be an integer, but given 2.0$"),
         (call(1e-2, 1, div=32), TypeError, r"div is an argument of fit_clr: try learn.fit_clr\(n_epoch, lr, div=...\)"),
         (call(1e-2, 1, cycle_len=1, use_clr=b"ab"), TypeError, r"use_clr should be a tuple"),
@@ -133,6 +148,12 @@ CLR = dict(cycle_len=3, use_clr=(32, 5))
 def test_a_call_that_cannot_be_meant_is_told_what_to_type(given, error, match):
     with pytest.raises(error, match=match):
         translate(*given)
+
+
+def test_a_rate_that_is_no_number_is_no_rate_to_swap():
+    with pytest.raises(TypeError) as error:
+        translate(*call([1e-4, 1e-2], [3], use_clr=(32, 5)))
+    assert "try learn.fit(0" not in str(error.value)
 
 
 def test_nobodys_lists_change():

@@ -252,6 +252,22 @@ def test_the_best_epochs_are_saved_and_the_last_weights_stay(
     assert saved == [("best", epoch) for epoch in saved_in]
 
 
+@pytest.mark.parametrize(
+    "name, values, losses, line",
+    [
+        ("accuracy", [float("nan")] * 3, [1, 1, 1], "Nothing was saved as 'best': in every epoch accuracy or valid_loss was nan.\n"),
+        ("accuracy", [0.5] * 3, [float("nan")] * 3, "Nothing was saved as 'best': in every epoch accuracy or valid_loss was nan.\n"),
+        (None, [], [float("nan")] * 3, "Nothing was saved as 'best': in every epoch valid_loss was nan.\n"),
+        ("accuracy", [float("nan"), float("nan"), 0.1], [1, 1, 1], ""),
+    ],
+)
+def test_a_score_that_is_never_a_number_is_said_once(learner, capsys, tmp_path, name, values, losses, line):
+    learn = learner(2)
+    learn.recorder.loss, learn.logger = Scripted("loss", losses), lambda row: None
+    learn.fit(1e-2, 3, metrics=[] if name is None else [Scripted(name, values)], best_save_name="best")
+    assert capsys.readouterr().out == line and (tmp_path / "models" / "best.pth").exists() == (not line)
+
+
 def test_best_save_leaves_the_last_weights_and_starts_anew_in_each_fit(learner, tmp_path):
     learn = learner(3, metrics=[accuracy])
     learn.fit(1e-3, 2, cycle_len=1, best_save_name="best")

@@ -469,6 +469,12 @@ def test_fastais_own_fits_train_bit_for_bit_as_without_the_plugin(tmp_path):
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.parametrize("call", ["fit_one_cycle", "fit_flat_cos"])
+def test_a_slip_in_a_call_of_fastais_own_gets_fastais_own_words(learn, call):
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        getattr(learn, call)(5e-2, 1)
+
+
 def test_fastais_own_fit_gets_its_own_arguments(learn, monkeypatch):
     given = []
     monkeypatch.setattr("fastai_clr.learner.fit.native_fit", lambda *args, **kwargs: given.append((args, kwargs)))

@@ -133,9 +133,13 @@ def test_the_best_is_saved_before(learner, tmp_path):
 
 
 LINES = {
-    "gain": ([0.5, 0.6, 0.5], {}, "Stopped at the end of cycle 2, after 3 epochs: accuracy gained 0 on 0.5 in the last cycle."),
-    "min_gain": ([0.5, 0.5, 0.501], dict(min_gain=0.002), "Stopped at the end of cycle 2, after 3 epochs: accuracy gained 0.001 on 0.5 in the last cycle, less than min_gain=0.002."),
-    "patience": ([0.5, 0.5, 0.25, 0.5, 0.5, 0.5, 0.375], dict(patience=2), "Stopped at the end of cycle 3, after 7 epochs: accuracy gained -0.125 on 0.5 in the last 2 cycles."),
+    "the same": ([0.5, 0.6, 0.5], {}, "Stopped at the end of cycle 2, after 3 epochs: accuracy stayed at 0.5 in the last cycle."),
+    "worse": ([0.5, 0.6, 0.25], {}, "Stopped at the end of cycle 2, after 3 epochs: accuracy fell by 0.25 to 0.25 (worse) in the last cycle."),
+    "min_gain": ([0.5, 0.5, 0.501], dict(min_gain=0.002), "Stopped at the end of cycle 2, after 3 epochs: accuracy rose by 0.001 to 0.501 (better) in the last cycle, less than min_gain=0.002."),
+    "patience": ([0.5, 0.5, 0.25, 0.5, 0.5, 0.5, 0.375], dict(patience=2), "Stopped at the end of cycle 3, after 7 epochs: accuracy fell by 0.125 to 0.375 (worse) in the last 2 cycles."),
+    "lower is better, worse": ("mae", [42.05, 0, 48.11], {}, "Stopped at the end of cycle 2, after 3 epochs: mae rose by 6.06 to 48.11 (worse) in the last cycle."),
+    "lower is better, too little": ("error_rate", [0.5, 0, 0.36], dict(min_gain=0.2), "Stopped at the end of cycle 2, after 3 epochs: error_rate fell by 0.14 to 0.36 (better) in the last cycle, less than min_gain=0.2."),
+    "lower is better, the same": ("error_rate", [0.5, 0, 0.5], {}, "Stopped at the end of cycle 2, after 3 epochs: error_rate stayed at 0.5 in the last cycle."),
     "nan": ([0.5, 0.5, nan], {}, "Stopped at the end of cycle 2, after 3 epochs: accuracy was not a finite number in the last cycle."),
 }  # fmt: skip
 
@@ -143,9 +147,9 @@ LINES = {
 @pytest.mark.parametrize("case", LINES)
 @pytest.mark.parametrize("quiet", [False, True])
 def test_one_line_says_why_unless_the_learner_is_silent(learner, capsys, case, quiet):
-    values, arguments, line = LINES[case]
+    *name, values, arguments, line = LINES[case]
     learn = learner(2)
-    learn.metrics = [scripted(learn, values + [1.0] * 10)]
+    learn.metrics = [scripted(learn, values + [1.0] * 10, *name)]
     if not quiet:
         learn.logger = lambda row: None  # in these tests it is fastai's `noop`
     learn.fit(1e-2, 4, cycle_len=1, cycle_mult=2, use_clr=(4, 2), cbs=StopAtCycleEnd(**arguments))
