@@ -29,10 +29,10 @@ class CLRScheduler(LRScheduler):
     earlier scheduler or a loaded state has left there, else its `lr`: after another scheduler, say what you mean.
     last_epoch: as in torch, but it counts batches; leave it, and resume with `load_state_dict`.
 
-    Call `step()` after each batch. After the last batch it keeps the last rate, and warns once if it is stepped on. Momentum is set from the beginning,
-    like the rate, even if a `SequentialLR` puts another scheduler first. To resume, make optimizer and scheduler with
-    the same arguments and load the `state_dict` of both, in any order; like torch's own schedulers, it leaves the
-    optimizer alone when it loads.
+    Call `step()` after each batch. After the last batch it keeps the last rate, and warns once if it is stepped on.
+    Momentum is set from the beginning, like the rate, even if a `SequentialLR` puts another scheduler first. To resume,
+    make optimizer and scheduler with the same arguments and load the `state_dict` of both, in any order; like torch's
+    own schedulers, it leaves the optimizer alone when it loads.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes, and
     ValueError in `step` if the optimizer has other parameter groups than in the beginning.
@@ -107,7 +107,7 @@ class CLRScheduler(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Plain values, so that `torch.load(..., weights_only=True)` reads them."""
         numbers = {name: getattr(self, name) for name in sorted(_STATE)}
-        plain = {k: list(map(float, o)) if isinstance(o, list) else o for k, o in numbers.items()}  # rates may be tensors
+        plain = {k: list(map(float, o)) if isinstance(o, list) else o for k, o in numbers.items()}  # of tensors, too
         return {**plain, "schedule": self.schedule.to_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

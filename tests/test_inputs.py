@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, plot_schedules
-from fastai_clr.learner.preview import plan_of
+from fastai_clr.learner.calls.plot_schedule import plan_of, preview
 from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.schedules import by_name
 from helpers import OPTIMIZERS, Probe, make_learner, state_of
@@ -130,17 +130,17 @@ def test_what_is_previewed_is_trained(
         "native": ((whole, peaks), dict(cbs=[CLRCallback(schedule, n_cycles, cycle_mult=cycle_mult)])),
         "fit_clr": ((whole, lr), dict(div=32, cut_div=5, n_cycles=n_cycles, moms=(0.9, 0.8))),
     }[form]
-    preview = plan_of(learn, args, kwargs).preview()
+    planned = preview(plan_of(learn, args, kwargs))
     (learn.fit_clr if form == "fit_clr" else learn.fit)(*args, **{**kwargs, "cbs": [*kwargs.get("cbs", []), probe]})
 
     factors, momentums = schedule.at(np.arange(cycles.n_batches), cycles)
     np.testing.assert_array_equal(probe.probed_lrs, factors[:, None] * peaks)
-    np.testing.assert_array_equal(preview.all_lrs, probe.probed_lrs)
+    np.testing.assert_array_equal(planned.all_lrs, probe.probed_lrs)
     np.testing.assert_array_equal(learn.sched.all_lrs, probe.probed_lrs)
-    assert learn.sched.cycle_ends == preview.cycle_ends == cycles.ends.tolist()
+    assert learn.sched.cycle_ends == planned.cycle_ends == cycles.ends.tolist()
     if momentums is not None:
         np.testing.assert_array_equal(np.array(probe.probed_moms), np.stack([momentums] * len(peaks), axis=1))
-        assert list(preview.momentums) == list(learn.sched.momentums) == momentums.tolist()
+        assert list(planned.momentums) == list(learn.sched.momentums) == momentums.tolist()
 
 
 # -- what is wrong: each argument meets every kind of wrong value --------------------------------------------------------

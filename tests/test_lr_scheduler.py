@@ -317,7 +317,11 @@ def test_a_run_resumed_where_momentum_is_0_goes_on():
     scheduler = CLRScheduler(opt, TO_ZERO, 10)
     train(opt, scheduler, 2)
     assert opt.param_groups[0]["momentum"] == 0
-    state, opt_state, model = scheduler.state_dict(), copy.deepcopy(opt.state_dict()), copy.deepcopy(opt.model.state_dict())
+    state, opt_state, model = (
+        scheduler.state_dict(),
+        copy.deepcopy(opt.state_dict()),
+        copy.deepcopy(opt.model.state_dict()),
+    )
     rest = train(opt, scheduler, 8)
     resumed = sgd()
     resumed.model.load_state_dict(model)
@@ -331,7 +335,9 @@ def test_a_run_resumed_where_momentum_is_0_goes_on():
 # -- where the peaks come from ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lr, peaks", [(0.05, [0.05, 0.05]), ([0.05, 0.5], [0.05, 0.5]), (np.array([0.05, 0.5]), [0.05, 0.5])])
+@pytest.mark.parametrize(
+    "lr, peaks", [(0.05, [0.05, 0.05]), ([0.05, 0.5], [0.05, 0.5]), (np.array([0.05, 0.5]), [0.05, 0.5])]
+)
 @pytest.mark.parametrize("opt_func", SGD_OR_ADAM)
 def test_lr_sets_the_peaks_after_another_scheduler(opt_func, lr, peaks):
     opt = optimizer(SGD_OR_ADAM[opt_func])
@@ -393,16 +399,28 @@ def state_of_1_0_0(**changes):
 
 
 OTHERS = {
-    "OneCycleLR": (lambda opt: OneCycleLR(opt, 0.1, 30).state_dict(), "should come from a CLRScheduler, but given one with"),
+    "OneCycleLR": (
+        lambda opt: OneCycleLR(opt, 0.1, 30).state_dict(),
+        "should come from a CLRScheduler, but given one with",
+    ),
     "CosineAnnealingLR": (lambda opt: CosineAnnealingLR(opt, 30).state_dict(), "should come from a CLRScheduler"),
     "ExponentialLR": (lambda opt: ExponentialLR(opt, 0.9).state_dict(), "should come from a CLRScheduler"),
     "LambdaLR": (lambda opt: LambdaLR(opt, float).state_dict(), "should come from a CLRScheduler"),
-    "another shape": (lambda opt: CLRScheduler(opt, CosAnneal(), 30).state_dict(), r"should be that of CircularLR\(div=20.*, but given one of CosAnneal\(\)"),
-    "other settings": (lambda opt: CLRScheduler(opt, CircularLR(20, 4, 0.95, 0.85), 30).state_dict(), "but given one of CircularLR"),
+    "another shape": (
+        lambda opt: CLRScheduler(opt, CosAnneal(), 30).state_dict(),
+        r"should be that of CircularLR\(div=20.*, but given one of CosAnneal\(\)",
+    ),
+    "other settings": (
+        lambda opt: CLRScheduler(opt, CircularLR(20, 4, 0.95, 0.85), 30).state_dict(),
+        "but given one of CircularLR",
+    ),
     "before the start": (lambda opt: state_of_1_0_0(last_epoch=-5), "last_epoch should be at least -1, but given -5"),
     "no number": (lambda opt: state_of_1_0_0(base_lrs=[float("nan"), 0.1]), "base_lrs.* should be finite"),
     "a negative rate": (lambda opt: state_of_1_0_0(base_lrs=[-1, 0.1]), "base_lrs.* should be at least 0"),
-    "other rates": (lambda opt: state_of_1_0_0(_last_lr=[0.1]), "state_dict should be that of 2 parameter groups, but given one of 1"),
+    "other rates": (
+        lambda opt: state_of_1_0_0(_last_lr=[0.1]),
+        "state_dict should be that of 2 parameter groups, but given one of 1",
+    ),
 }
 
 
@@ -463,6 +481,9 @@ def test_under_accelerate_which_steps_once_per_process_it_does_not_warn():
 
 
 def test_it_says_its_schedule():
-    assert repr(CLRScheduler(optimizer(), CircularLR(32, 5), 300)) == "CLRScheduler(CircularLR(div=32, cut_div=5), 300 batches)"
+    assert (
+        repr(CLRScheduler(optimizer(), CircularLR(32, 5), 300))
+        == "CLRScheduler(CircularLR(div=32, cut_div=5), 300 batches)"
+    )
     several = CLRScheduler(optimizer(), CosAnneal(), Cycles.of_batches(300, n_cycles=3))
     assert repr(several) == "CLRScheduler(CosAnneal(), 300 batches in 3 cycles)"

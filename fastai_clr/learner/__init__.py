@@ -1,9 +1,14 @@
 """Everything that touches fastai. Importing this package installs the patches of `patches.py`."""
 
-from .callback import CLRCallback
+import sys
+
+from .loop import callback, stopping
+from .loop.callback import CLRCallback
+from .loop.stopping import StopAtCycleEnd
 from .patches import install
-from .stopping import StopAtCycleEnd
 
 __all__ = ["CLRCallback", "StopAtCycleEnd"]
 
 install()
+# where a callback that was pickled with 1.0.0 looks for its class
+sys.modules |= {f"{__name__}.callback": callback, f"{__name__}.stopping": stopping}

@@ -6,38 +6,31 @@ from functools import update_wrapper
 from numbers import Integral
 from typing import Any
 
-from fastai.callback.core import CancelEpochException
 from fastai.learner import Learner, Recorder
 from fastcore.foundation import L
 
 from ..record import Record
-from . import gone07
-from .attributes07 import ATTRIBUTES
-from .callback import CLRCallback
-from .checks import instance_attribute
-from .compare import compare_schedules
-from .fit import fit
-from .fit_clr import fit_clr
-from .native import NATIVE
-from .preview import plot_schedule
-from .running import hypers_before_fit, is_in_a_fit
-from .selective import SelectiveCallback
-from .suggest import suggest_clr
+from .calls import gone07
+from .calls.attributes07 import ATTRIBUTES
+from .calls.fit import fit
+from .calls.fit_clr import fit_clr
+from .calls.plot_schedule import plot_schedule
+from .fastai2 import NATIVE, train_epochs_from
+from .loop.callback import CLRCallback
+from .loop.running import hypers_before_fit, is_in_a_fit
+from .loop.selective import SelectiveCallback
+from .trials.compare import compare_schedules
+from .trials.suggest import suggest_clr
 
 __all__ = ["PATCHES", "install"]
 
 
 def _do_fit(self: Learner) -> None:
     plans = [cb.plan for cb in self.cbs if isinstance(cb, CLRCallback) and cb.plan is not None and not cb.is_paused]
-    first_epoch = plans[-1].start_epoch if plans else 0
-    if not first_epoch:
-        return NATIVE["_do_fit"](self)
-    # fastai's own shows the epochs before `start_epoch` to every callback, and some of them save.
-    if progress := instance_attribute(self, "progress"):
-        progress("before_epoch")  # a progress bar has to begin at 0
-    for epoch in range(first_epoch, self.n_epoch):
-        self.epoch = epoch
-        self._with_events(self._do_epoch, "epoch", CancelEpochException)
+    if plans and plans[-1].start_epoch:
+        train_epochs_from(self, plans[-1].start_epoch)
+    else:
+        NATIVE["_do_fit"](self)
 
 
 def save(self: Learner, *args: Any, **kwargs: Any) -> Any:

@@ -46,7 +46,7 @@ class BatchRecord:
         self._epoch_starts.append((number, self._n_batches if n_before is None else n_before))
 
     def add_batch(self, row: int, loss: float | None) -> None:
-        """Append a batch that held the rates and the momentum of `row` of the timetable. loss: None if there is none."""
+        """Append a batch, which held what `row` of the timetable says. loss: None if there is none."""
         self._rows.append(row)
         if loss is not None:
             try:
@@ -74,7 +74,8 @@ class BatchRecord:
             self._timetable.forget_after(int(np.max(self._rows)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_lrs": array("d"), "_momentums": self._momentums if self._timetable is None else array("d")}
+        without = {"_lrs": array("d")} if self._timetable is None else {"_lrs": array("d"), "_momentums": array("d")}
+        return vars(self) | without  # they are made again when asked
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         BatchRecord.__init__(self)

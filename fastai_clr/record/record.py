@@ -125,7 +125,9 @@ class Record(BatchRecord, EpochRecord):
         is_whole = self.schedule is not None and self._first_cycle_is_whole()
         if self.schedule is not None and is_whole:
             corners = self.schedule.corners(Cycles.of_batches(ends[0]).locate(0)[1])
-        return describe(rates[:, -1], rates.max(0).tolist(), self._changing_momentums(), ends, corners, is_whole=is_whole)
+        return describe(
+            rates[:, -1], rates.max(0).tolist(), self._changing_momentums(), ends, corners, is_whole=is_whole
+        )
 
     def _repr_html_(self) -> str:
         if not self.iterations:

@@ -56,7 +56,7 @@ def learned(task, results):
 
 
 def measure_grid(task):
-    from fastai_clr.learner.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import sandbox
 
     with sandbox(task.learn) as box:
         began = perf_counter()
@@ -81,8 +81,8 @@ def measure_find(task):
     from fastai.basics import set_seed
     from fastai.callback.schedule import minimum, slide, steep, valley
 
-    from fastai_clr.learner import finder
-    from fastai_clr.learner.sandbox import sandbox
+    from fastai_clr.learner.trials import finder
+    from fastai_clr.learner.trials.sandbox import sandbox
 
     found = []
     for seed in range(8):
@@ -125,7 +125,7 @@ def measure_race(task):
 def measure_pair(task):
     from regret import Measured
 
-    from fastai_clr.learner.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import sandbox
 
     peak = PEAKS[Measured(task.name).means.argmax()]
     with sandbox(task.learn) as box:

@@ -29,7 +29,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles, Record
-from fastai_clr.learner.fit import native_fit
+from fastai_clr.learner.calls.fit import native_fit
 from fastai_clr.schedules.timetable import BLOCK, Timetable
 from helpers import DIGITS, PIXELS, make_learner
 
@@ -296,7 +296,14 @@ def test_memory(tables, n_groups, every):
     record.trim()
     done = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    head = ["groups", "other rates in", "bytes per batch, with the timetable's rows", "while it runs", "pickled", "goal"]
+    head = [
+        "groups",
+        "other rates in",
+        "bytes per batch, with the timetable's rows",
+        "while it runs",
+        "pickled",
+        "goal",
+    ]
     goal = 12 + 16 + (0 if every is None else 8 * (1 + n_groups) / every)
     sizes = [done / n, running / n, len(pickle.dumps(record)) / n, goal]
     other = "no batch" if every is None else f"1/{every} of the batches"

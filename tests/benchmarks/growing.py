@@ -47,7 +47,7 @@ def measure(names):
     from tasks import TASKS, make
 
     import fastai_clr.all  # noqa: F401  (installs the fit of 0.7)
-    from fastai_clr.learner.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import sandbox
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))

@@ -137,10 +137,19 @@ def test_a_callback_that_the_learner_has_and_the_fit_is_given_is_refused(learner
         (lambda o: o.sched.plot_lr(save_path="x"), r"plot_lr has no argument 'save_path': .*plt.savefig"),
         (lambda o: o.sched.plot(save_path="x"), r"plot has no argument 'save_path': .*plt.savefig"),
         (lambda o: o.recorder.plot_lr(save_path="x"), r"plot_lr has no argument 'save_path': .*plt.savefig"),
-        (lambda o: o.sched.plot(0, 85, smoothed=False), "plot has no argument 'smoothed': it takes n_skip, n_skip_end, linear, ax$"),
-        (lambda o: o.sched.plot_loss(smoothed=False), "plot_loss has no argument 'smoothed': it takes n_skip, n_skip_end, ax$"),
+        (
+            lambda o: o.sched.plot(0, 85, smoothed=False),
+            "plot has no argument 'smoothed': it takes n_skip, n_skip_end, linear, ax$",
+        ),
+        (
+            lambda o: o.sched.plot_loss(smoothed=False),
+            "plot_loss has no argument 'smoothed': it takes n_skip, n_skip_end, ax$",
+        ),
         (lambda o: o.sched.plot_lr(axes=1), "plot_lr has no argument 'axes': it takes show_moms, show_text, ax, log$"),
-        (lambda o: o.recorder.plot_lr(n_skip=1), "plot_lr has no argument 'n_skip': it takes show_moms, show_text, ax, log$"),
+        (
+            lambda o: o.recorder.plot_lr(n_skip=1),
+            "plot_lr has no argument 'n_skip': it takes show_moms, show_text, ax, log$",
+        ),
         (lambda o: o.fit(1e-2, 3, use_clr=(32, 5)), r"try learn.fit\(0.01, 1, cycle_len=3, use_clr=\(32, 5\)\)"),
         (lambda o: o.fit(1e-2, 1, use_clr=(32, 5)), r"try learn.fit\(0.01, 1, cycle_len=3, use_clr=\(32, 5\)\)"),
     ],
@@ -192,7 +201,7 @@ def test_a_fit_passes_through_a_subclass_once(tmp_path, form):
 
 
 def test_a_reloaded_callback_class_puts_the_momentum_of_the_old_one_back(learner):
-    import fastai_clr.learner.callback as module
+    import fastai_clr.learner.loop.callback as module
 
     learn, old = learner(10, cbs=CLRCallback(TRIANGLE)), module.CLRCallback
     try:

@@ -477,7 +477,7 @@ def test_a_slip_in_a_call_of_fastais_own_gets_fastais_own_words(learn, call):
 
 def test_fastais_own_fit_gets_its_own_arguments(learn, monkeypatch):
     given = []
-    monkeypatch.setattr("fastai_clr.learner.fit.native_fit", lambda *args, **kwargs: given.append((args, kwargs)))
+    monkeypatch.setattr("fastai_clr.learner.calls.fit.native_fit", lambda *args, **kwargs: given.append((args, kwargs)))
     cbs = [Probe()]
     learn.fit(2, 1e-2, 0.1, cbs, reset_opt=True)
     learn.fit(n_epoch=2)
@@ -592,11 +592,11 @@ def test_an_exported_learner_loads_where_the_plugin_is_not_installed(tmp_path, f
 
 def test_a_second_import_changes_nothing():
     before = dict(vars(Learner))
-    importlib.reload(fastai_clr.learner.native)
+    importlib.reload(fastai_clr.learner.fastai2)
     importlib.reload(fastai_clr.learner.patches)
     importlib.reload(fastai_clr.learner)
     assert dict(vars(Learner)) == before
-    assert inspect.getsourcefile(fastai_clr.learner.native.NATIVE["fit"]) == inspect.getsourcefile(Learner)
+    assert inspect.getsourcefile(fastai_clr.learner.fastai2.NATIVE["fit"]) == inspect.getsourcefile(Learner)
 
 
 def test_another_plugin_may_wrap_fit_too(learn, monkeypatch):

@@ -72,10 +72,17 @@ def test_what_is_read_are_python_floats(schedule, peaks):
 
 
 def test_it_is_a_value():
-    one, same = Timetable(TRIANGLE, LONG, [1, 10]), Timetable(CircularLR(32, 5, 0.95, 0.85), Cycles(2, 2 * BLOCK), (1.0, 10.0))
+    one, same = (
+        Timetable(TRIANGLE, LONG, [1, 10]),
+        Timetable(CircularLR(32, 5, 0.95, 0.85), Cycles(2, 2 * BLOCK), (1.0, 10.0)),
+    )
     one.row(0)
     assert one == same and hash(one) == hash(same)
-    for other in (Timetable(CircularLR(32, 6), LONG, [1, 10]), Timetable(TRIANGLE, Cycles(3, 5), [1, 10]), Timetable(TRIANGLE, LONG, [1])):
+    for other in (
+        Timetable(CircularLR(32, 6), LONG, [1, 10]),
+        Timetable(TRIANGLE, Cycles(3, 5), [1, 10]),
+        Timetable(TRIANGLE, LONG, [1]),
+    ):
         assert one != other
     with pytest.raises(AttributeError):
         one.peaks = (1.0,)
@@ -104,7 +111,9 @@ def counting():
     return Counting()
 
 
-@pytest.mark.parametrize("n, sizes", [(1, [BLOCK]), (BLOCK, [BLOCK]), (BLOCK + 1, [BLOCK, BLOCK]), (4 * BLOCK, [BLOCK] * 4)])
+@pytest.mark.parametrize(
+    "n, sizes", [(1, [BLOCK]), (BLOCK, [BLOCK]), (BLOCK + 1, [BLOCK, BLOCK]), (4 * BLOCK, [BLOCK] * 4)]
+)
 def test_rows_are_evaluated_a_block_at_a_time_when_they_are_first_read(counting, n, sizes):
     timetable = Timetable(counting, LONG)
     assert counting.asked == []
@@ -138,7 +147,11 @@ def test_it_forgets_the_rows_that_were_not_trained(counting, last):
     assert sum(len(factors) for factors, _ in timetable._blocks.values()) == last + 1
     assert sum(len(momentums) for _, momentums in timetable._blocks.values()) == last + 1
     numbers = [last, 0, 4 * BLOCK - 1, min(last + 1, 4 * BLOCK - 1)]  # and evaluates them anew when asked
-    assert timetable.values(numbers)[0].tolist() == [timetable.row(o)[0] for o in numbers] == [TRIANGLE.at(o, LONG)[0] for o in numbers]
+    assert (
+        timetable.values(numbers)[0].tolist()
+        == [timetable.row(o)[0] for o in numbers]
+        == [TRIANGLE.at(o, LONG)[0] for o in numbers]
+    )
 
 
 def test_a_constant_rate_takes_one_block_however_long_it_is():

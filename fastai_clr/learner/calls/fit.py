@@ -1,0 +1,167 @@
+"""`learn.fit`: the calls of fastai 0.7 and of fastai 2."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from fastai.callback.core import Callback
+from fastai.learner import Learner
+
+from ...record import Record
+from ...schedules.checks import as_list, check_number
+from ..fastai2 import NATIVE, instance_attribute, is_callback
+from ..loop.callback import CLRCallback
+from ..loop.loaders import batches_per_epoch
+from ..loop.running import keep_loop, running, running_fits
+from ..loop.selective import SelectiveCallback
+from ..loop.stopping import StopAtCycleEnd
+from . import call07
+from .arguments import as_callbacks, check_lr, optimizer_for_fit
+from .plan import FitPlan
+from .short_errors import plan_then_run
+
+__all__ = ["check_native_names", "fit", "native_fit", "plan_of_native"]
+
+native_fit: Callable[..., Any] = NATIVE["fit"]
+
+
+@plan_then_run
+def fit(self: Learner, *args: Any, **kwargs: Any) -> Callable[[], None]:
+    """Train, by a call in the style of fastai 0.7 or of fastai 2.
+
+    fastai 0.7's style, the rate first: `fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))`. A call is read so if
+    it has an argument that only 0.7 had, or if its first argument is not an integer.
+
+    lrs (or lr): peak learning rate: a number, one for each parameter group, or a slice.
+    n_cycle (or n): cycles, an integer of at least 1. Without cycle_len it is epochs at a constant rate.
+    cycle_len: epochs in the first cycle, fractions allowed. Without use_clr the rate falls along half a cosine.
+    cycle_mult: each cycle is this many times as long as the one before.
+    use_clr: (div, cut_div), a slanted triangle: from lr/div up to lr in 1/cut_div of the cycle, and down in the rest.
+    (div, cut_div, mom_a, mom_b) moves momentum, too, from mom_a down to mom_b and back. A schedule, say
+    `CircularLR(25, 4, cosine=True)`, is taken as it is.
+    use_clr_beta: (div, pct) or (div, pct, mom_a, mom_b), Leslie Smith's 1cycle: up, down, and pct per cent of the cycle
+    below lr/div.
+    wds (or wd): weight decay of this fit, a number or one for each parameter group; None is `learn.wd`.
+    metrics: of this fit, in place of the Learner's. callbacks, cbs: fastai 2 callbacks, as instances or classes.
+    clip: largest norm of the gradients; 0 is none.
+    cycle_save_name: save the model as `<name>_cyc_0`, `<name>_cyc_1`, ... at each cycle's end.
+    best_save_name: save the model as `<name>` after each epoch with the best first metric, else loss, so far.
+    use_wd_sched: accepted where the optimizer decouples weight decay, and changes nothing there.
+    reset_opt: make a new optimizer. start_epoch: resume; epochs before it are left out.
+
+    fastai 2's style: `fit(n_epoch, lr, wd, cbs, reset_opt, start_epoch)`, fastai's own, for example
+    `fit(3, 1e-2, cbs=CLRCallback(CircularLR(32, 5)))`.
+
+    n_epoch: epochs. lr: learning rate; None is `learn.lr`. wd: weight decay; None is `learn.wd`.
+    cbs: callbacks of this fit. reset_opt: as above. start_epoch: epochs before it run empty.
+
+    After any fit `learn.sched` holds what it did. Raises TypeError or ValueError for an argument of the wrong kind or
+    out of range, before anything changes.
+    Source: 0.7.0's `fit`; fastai 2's `Learner.fit`.
+
+    >>> learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))
+    >>> ax = learn.sched.plot_lr()
+    """
+    if call07.is_07_style(args, kwargs):
+        plan = call07.plan_of_07(self, args, kwargs)
+        return partial(plan.run, partial(_train, self, plan))
+    plan = _plan_that_rides_on(args, kwargs) or _native_plan(self, args, kwargs)
+    return partial(_train, self, plan, *args, **kwargs)
+
+
+def _signature() -> inspect.Signature:
+    """The arguments of both styles, for completion and help."""
+    native = inspect.signature(native_fit)
+    named = [p for p in native.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    rest = [p for p in native.parameters.values() if p.kind is p.VAR_KEYWORD]
+    of_07 = [
+        inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=o)
+        for k, o in call07.ARGUMENTS.items()
+        if k not in native.parameters
+    ]
+    return native.replace(parameters=[*named, *of_07, *rest])
+
+
+fit.__signature__ = _signature()
+
+
+def plan_of_native(
+    learn: Any,
+    n_epoch: int,
+    lr: Any = None,
+    wd: Any = None,
+    cbs: Any = None,
+    reset_opt: bool = False,
+    start_epoch: int = 0,
+) -> FitPlan:
+    """The fit that a call of fastai 2's own `fit` asks for; a `CLRCallback` in it has to be able to run."""
+    n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+    start_epoch = check_number("start_epoch", start_epoch, least=0, below=n_epoch, integer=True)
+    plan = FitPlan(learn, n_epoch, lr, wd, as_callbacks(cbs), reset_opt=reset_opt, start_epoch=start_epoch)
+    for callback in plan.all_cbs():
+        if isinstance(callback, CLRCallback):
+            opt = optimizer_for_fit(learn, reset_opt)
+            callback.check(learn, opt, plan.all_cbs())
+            callback.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if the epochs are too few
+            check_lr("lr", lr, len(opt.hypers))
+            plan.make_timetable(callback, opt)
+    plan.check_stops()
+    return plan
+
+
+def _plan_that_rides_on(args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
+    """The plan on a callback among the arguments: its call has come through a subclass or another plugin."""
+    cbs = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
+    return next((cb.plan for cb in cbs if isinstance(cb, CLRCallback) and cb.plan is not None), None)
+
+
+def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
+    """The plan of a call of fastai 2's own `fit`; None if nothing of ours takes part."""
+    check_native_names(kwargs)
+    try:
+        given = inspect.signature(native_fit).bind(learn, *args, **kwargs).arguments
+    except TypeError:
+        return None  # fastai's own `fit` says what is wrong
+    cbs = [*learn.cbs, *as_list(given.get("cbs"))]
+    if any(is_callback(cb, "schedule", "LRFinder") for cb in cbs) or "n_epoch" not in given:
+        return None
+    if not any(isinstance(cb, SelectiveCallback) or cb is StopAtCycleEnd for cb in cbs):
+        return None
+    known = inspect.signature(plan_of_native).parameters
+    return plan_of_native(learn, **{name: value for name, value in given.items() if name in known})
+
+
+def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -> None:
+    """Call fastai 2's own `fit`. However it ends, what it changed is undone, and `learn.sched` tells what it did."""
+    recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
+    lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
+    is_inside = any(fit.timetable is not None for fit in running_fits(learn))
+    with running(learn) as fit:
+        if is_inside:
+            keep_loop(learn, fit)
+            for cb in learn.cbs:
+                if isinstance(cb, SelectiveCallback):
+                    fit.enter_context(cb.paused())
+        if plan is not None:
+            plan.begin(fit)
+        has_ended = False
+        try:
+            native_fit(learn, *args, **kwargs)
+            has_ended = True
+        finally:
+            if fit.timetable is None and not isinstance(own_sched, Callback):
+                if getattr(recorder, "lrs", None) is not lrs:
+                    is_new = getattr(recorder, "hps", None) is not hps  # `ParamScheduler` makes them
+                    learn.sched = Record.of_recorder(recorder, recorder.hps.get("mom", ()) if is_new else ())
+                elif has_ended:
+                    learn.sched = Record()  # it was cancelled before anything was recorded
+
+
+def check_native_names(names: Iterable[str]) -> None:
+    """Raise TypeError for an argument that fastai 2's own `fit` does not have."""
+    native = inspect.signature(native_fit).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in native.values())
+    for name in names:
+        if not open_ended and name not in native:
+            raise call07.unknown_argument(name, native)

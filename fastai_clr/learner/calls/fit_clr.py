@@ -1,0 +1,96 @@
+"""`learn.fit_clr`: the slanted triangle in fastai 2's own style."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from fastai.learner import Learner
+
+from ...schedules.checks import check_number, is_several
+from ...schedules.shapes import CircularLR
+from ..loop.callback import CLRCallback
+from ..loop.loaders import batches_per_epoch
+from . import call07
+from .arguments import as_callbacks, clipping
+from .plan import FitPlan
+from .short_errors import plan_then_run
+
+__all__ = ["check_names", "fit_clr", "plan_of_clr"]
+
+
+def plan_of_clr(
+    learn: Any,
+    n_epoch: Any,
+    lr: Any,
+    div: Any,
+    cut_div: float,
+    n_cycles: int,
+    moms: Any,
+    wd: Any,
+    cbs: Any,
+    reset_opt: bool,
+    start_epoch: int,
+) -> FitPlan:
+    """The fit that a call of `fit_clr` asks for."""
+    if isinstance(n_epoch, float) and isinstance(lr, int):
+        raise TypeError(f"n_epoch should be an integer, but given {n_epoch}: try learn.fit_clr({lr}, {n_epoch})")
+    n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+    if is_several(div) and len(div) == 2:
+        raise TypeError(f"div should be a number, but given {div!r}: try div={div[0]!r}, cut_div={div[1]!r}")
+    if moms is not None and not (is_several(moms) and len(moms) == 2):
+        error = ValueError if is_several(moms) else TypeError
+        raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
+    callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
+    callback.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if a cycle would have no batch
+    cbs = [*as_callbacks(cbs), *clipping(learn)]
+    plan = FitPlan(learn, n_epoch, lr, wd, cbs, reset_opt=reset_opt, start_epoch=start_epoch)
+    plan.take(callback)
+    return plan
+
+
+@plan_then_run
+def fit_clr(
+    self: Learner,
+    n_epoch: int,
+    lr: Any = None,
+    div: float = 10,
+    cut_div: float = 10,
+    n_cycles: int = 1,
+    moms: Any = None,
+    wd: Any = None,
+    cbs: Any = None,
+    reset_opt: bool = False,
+    start_epoch: int = 0,
+    **unknown: Any,
+) -> Callable[[], None]:
+    """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
+
+    n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
+    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`.
+    div: the largest rate divided by the smallest. cut_div: 1/cut_div of each cycle rises, the rest falls.
+    moms: momentum where the rate is lowest and where it peaks, as a pair; None leaves momentum alone.
+    wd: weight decay for this fit, a number or one for each parameter group; None is `learn.wd`.
+    cbs, reset_opt: as in `Learner.fit`. start_epoch: earlier epochs are left out, not run empty as in `Learner.fit`.
+
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before anything changes.
+    Source: 0.7.0's `use_clr`; Smith 2015; Howard & Ruder 2018.
+
+    >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
+    """
+    check_names(unknown)
+    plan = plan_of_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch)
+    return partial(plan.run, self.fit)  # a subclass may have a `fit` of its own
+
+
+_signature = inspect.signature(fit_clr)
+_named = [p for p in _signature.parameters.values() if p.kind is not p.VAR_KEYWORD]  # `unknown` only takes slips
+fit_clr.__signature__ = _signature.replace(parameters=_named, return_annotation=None)
+
+
+def check_names(arguments: Mapping[str, Any]) -> None:
+    """Raise TypeError for an argument that `fit_clr` does not have."""
+    known = [p.name for p in _named]
+    for name, value in arguments.items():
+        if name not in known:
+            raise call07.unknown_argument_of_fit_clr(name, value, known)

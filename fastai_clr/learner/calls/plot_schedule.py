@@ -1,0 +1,101 @@
+"""`learn.plot_schedule`: what a call of `fit` would do, without training."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from fastai.learner import Learner
+
+from ...record import Record
+from ...schedules.drawing import at_positions
+from ..fastai2 import is_callback
+from ..loop.loaders import batches_per_epoch
+from . import call07
+from .arguments import optimizer_for_fit
+from .fit import check_native_names, fit, plan_of_native
+from .fit_clr import check_names, fit_clr, plan_of_clr
+from .plan import FitPlan
+from .short_errors import plan_then_run
+
+__all__ = ["plan_of", "plot_schedule", "preview"]
+
+
+@plan_then_run
+def plot_schedule(
+    self: Learner,
+    *args: Any,
+    show_moms: bool = True,
+    show_text: bool = True,
+    ax: Any = None,
+    log: bool = False,
+    **kwargs: Any,
+) -> Callable[[], Any]:
+    """Draw the learning rates that a call of `fit` with these arguments would train with; trains and changes nothing.
+
+    n_epoch, ..., moms: the arguments of `fit`, in either style; `cbs=` counts if it sets the rate. If `div`, `cut_div`,
+    `n_cycles` or `moms` is among them, the arguments of `fit_clr`.
+    show_moms, show_text, ax, log: as in `learn.sched.plot_lr`.
+
+    The picture is that of `learn.sched.plot_lr()` after the call: a point for each batch of the Learner's data loader,
+    a line for each of its parameter groups. Returns the axes of the rate; raises what the call would raise.
+
+    >>> ax = learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
+    """
+    record = preview(plan_of(self, args, kwargs))
+    return partial(record.plot_lr, show_moms=show_moms, show_text=show_text, ax=ax, log=log)
+
+
+def preview(plan: FitPlan) -> Record:
+    """What `learn.sched` would be after the fit of `plan`, without its losses."""
+    opt, n_iter = optimizer_for_fit(plan.learn, plan.reset_opt), batches_per_epoch(plan.learn.dls)
+    rows, rates, momentums = range(plan.start_epoch * n_iter, plan.n_epoch * n_iter), None, None
+    for cb in plan.all_cbs():
+        if is_callback(cb, "tracker", "ReduceLROnPlateau"):
+            raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it is not known before it")
+        if is_callback(cb, "schedule", "ParamScheduler"):
+            if "lr" in cb.scheds:
+                rates = at_positions(cb.scheds["lr"], rows.stop)[rows.start :] * np.ones(len(opt.hypers))
+            if "mom" in cb.scheds:
+                momentums = at_positions(cb.scheds["mom"], rows.stop)[rows.start :, -1]
+    if plan.timetable is None:
+        rates = np.tile(plan.peaks(opt), (len(rows), 1)) if rates is None else rates
+        record = Record.of_arrays(rates, [] if momentums is None else momentums)
+    else:
+        if momentums is None and not plan.timetable.schedule.cycles_momentum:
+            momentums = repeat(opt.hypers[-1].get("mom"))
+        record = Record.of_plan(plan.timetable, plan.rows(plan.timetable), momentums)
+    for epoch in range(plan.start_epoch, plan.n_epoch):
+        record.begin_epoch(epoch, n_iter * (epoch - plan.start_epoch))
+    return record
+
+
+def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPlan:
+    """The fit that a call of `fit` or `fit_clr` with these arguments would be."""
+    if call07.ONLY_FIT_CLR & set(kwargs):
+        check_names(kwargs)
+        call = inspect.signature(fit_clr).bind(learn, *args, **kwargs)
+        call.apply_defaults()
+        return plan_of_clr(*call.arguments.values())
+    if call07.is_07_style(args, kwargs):
+        return call07.plan_of_07(learn, args, kwargs)
+    check_native_names(kwargs)
+    return plan_of_native(learn, *args, **kwargs)
+
+
+def _signature() -> inspect.Signature:
+    """The arguments of `fit`, those that only `fit_clr` has, and those of the picture, for completion and help."""
+    own = inspect.signature(plot_schedule).parameters.values()
+    of_fit = inspect.signature(fit).parameters.values()
+    of_clr = inspect.signature(fit_clr).parameters.values()
+    named = [
+        *(p for p in of_fit if p.kind is not p.VAR_KEYWORD),
+        *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in of_clr if p.name in call07.ONLY_FIT_CLR),
+        *(p for p in own if p.kind is p.KEYWORD_ONLY),
+    ]
+    return inspect.Signature(named, return_annotation=Any)
+
+
+plot_schedule.__signature__ = _signature()

@@ -1,0 +1,84 @@
+"""What fastai and torch do not promise: names that are private there, and fastai's methods as before our patches.
+
+Where a new release of them renames something, this is the file to mend.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fastai.imports
+import fastcore.imports
+from fastai.callback.core import CancelEpochException
+from fastai.learner import Learner
+from fastai.optimizer import OptimWrapper
+from torch._C import DisableTorchFunctionSubclass
+
+__all__ = [
+    "NATIVE",
+    "as_float",
+    "hyper_key",
+    "instance_attribute",
+    "is_callback",
+    "is_silent",
+    "train_epochs_from",
+    "write_hyper",
+]
+
+NATIVE: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", None) or {
+    name: getattr(Learner, name)
+    for name in ("fit", "_do_fit", "save", "load", "export", "lr_find", "predict", "__getattr__")
+    if hasattr(Learner, name)  # `lr_find` comes with fastai.callback.schedule
+}  # kept on the class, so that loading this module again does not take our own methods for fastai's
+
+
+def instance_attribute(learn: Any, name: str) -> Any:
+    """An attribute of the Learner itself, None if it has none of that name.
+
+    `getattr` and `hasattr` would go on to the model: a Learner hands it every name that it does not know.
+    """
+    return learn.__dict__.get(name)
+
+
+def is_callback(cb: Any, module: str, *names: str) -> bool:
+    """Whether `cb` is an instance of a class in `fastai.callback.<module>`, which is not imported for that.
+
+    Importing most of those modules adds a progress bar to fastai's default callbacks.
+    """
+    loaded = sys.modules.get(f"fastai.callback.{module}")
+    return loaded is not None and isinstance(cb, tuple(getattr(loaded, name) for name in names))
+
+
+def is_silent(learn: Any) -> bool:
+    """Whether the Learner logs nothing: in `no_logging()`, and if it is a copy for an experiment."""
+    return learn.logger in (fastai.imports.noop, fastcore.imports.noop)  # two functions of one name
+
+
+def train_epochs_from(learn: Any, first_epoch: int) -> None:
+    """Train as fastai's `Learner._do_fit`, without the epochs before `first_epoch`.
+
+    fastai's own shows those to every callback, and some of them save.
+    """
+    if progress := instance_attribute(learn, "progress"):
+        progress("before_epoch")  # a progress bar has to begin at 0
+    for epoch in range(first_epoch, learn.n_epoch):
+        learn.epoch = epoch
+        learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
+
+
+def write_hyper(opt: Any, name: str, values: Sequence[Any]) -> None:
+    """Set the hyper-parameter `name` of the parameter groups, as far as there are values."""
+    opt._set_hyper(name, values)  # `set_hyper` insists on one value per group; a group may have been added since
+
+
+def hyper_key(opt: Any, name: str) -> tuple[Any, int | None]:
+    """Where an optimizer's own dicts hold a hyper-parameter: the key (None if it has none), and the item of a tuple."""
+    key = opt.bwd_map.get(name) if isinstance(opt, OptimWrapper) else name if name in opt.hypers[0] else None
+    key, _, item = (key or "").partition("__")  # an OptimWrapper calls item 0 of 'betas' 'betas__0'
+    return key or None, int(item) if item else None
+
+
+def as_float(loss: Any) -> float:
+    """The value of a loss as a plain float."""
+    with DisableTorchFunctionSubclass():  # it is a fastai TensorBase: `float` takes 0.5 µs here, 4.4 else
+        return float(loss)

@@ -1,0 +1,221 @@
+"""All that a fit needs while it runs, in one object that dies with the fit, however the fit ends.
+
+fastai skips `after_fit` after an exception, and a callback has no `finally`. So `Learner.fit` opens a `RunningFit`, and
+whoever changes something of the Learner registers there how to undo it. The running fits are kept beside the Learners,
+not in them: a copy, a pickle or an export of a Learner in the middle of a fit holds none.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import inf
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ...record import Record
+from ...schedules.checks import as_list
+from ...schedules.timetable import Timetable
+from ...scores import BestEpoch
+from ..fastai2 import as_float, instance_attribute, is_silent, write_hyper
+from .hypers import GroupHypers, SavedHyper, read_hyper
+
+__all__ = ["RunningFit", "hypers_before_fit", "is_in_a_fit", "keep_loop", "running", "running_fits", "say"]
+
+
+class RunningFit(ExitStack):
+    """A fit while it runs. `callback(undo, ...)` registers what the end of the fit has to undo; the last comes first.
+
+    planned: the timetable of the fit's plan, if there is one. saved: the optimizer's own hyper-parameters.
+
+    Once a schedule of ours has begun:
+    timetable: what the schedule sets. record: what the fit did. recorder: fastai's `Recorder`, if any.
+    opt, hypers: the optimizer, and the way to its learning rates and momentum.
+    epoch: the epoch that runs or comes next.
+    next_cycle: number of the cycle that ends next, from 0. next_end: its end as a place in the timetable.
+    n_skipped: batches before the first one that this fit trains.
+    best: judges epochs for `best_save_name`. n_validated: epochs that it has seen with a validation.
+    """
+
+    planned: Timetable | None = None
+    timetable: Timetable | None = None
+    record: Record
+    recorder: Any
+    opt: Any
+    hypers: GroupHypers
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[SavedHyper] = []
+        self.best, self.n_validated = BestEpoch(), 0
+        self.epoch = self.n_skipped = 0
+        self.row, self.rates, self.momentum = 0, None, None  # what was written last
+        self.next_cycle, self.next_end = 0, inf
+
+    def save_hyper(self, opt: Any, name: str) -> SavedHyper:
+        """Let the fit change the hyper-parameter `name`; when the fit ends, the optimizer has its own values back."""
+        saved = SavedHyper(opt, name)
+        self.saved.append(saved)
+        self.callback(saved.restore)
+        return saved
+
+    def begin(self, learn: Any, timetable: Timetable) -> None:
+        """Begin the schedule: `timetable`, or the plan's if that is the same."""
+        self.timetable = timetable = self.planned if timetable == self.planned else timetable
+        self.record, self.recorder = Record(timetable), instance_attribute(learn, "recorder")
+        self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
+        if timetable.schedule.cycles_momentum:
+            self.save_hyper(learn.opt, "mom")
+
+    def change_optimizer(self, new: Any) -> None:
+        """Go on with another optimizer, which a callback made in the middle of the fit, and with what this fit set."""
+        if new is None:
+            raise ValueError("a schedule needs the optimizer until the fit ends, but learn.opt is None now")
+        for name in [saved.name for saved in self.saved if saved.opt is self.opt]:
+            self.save_hyper(new, name)
+            write_hyper(new, name, read_hyper(self.opt, name))
+        self.opt, self.hypers = new, GroupHypers(new)
+
+    def end(self) -> None:
+        """Restore the momentum, before other callbacks see the fit's end; safe to repeat."""
+        if self.timetable is not None:
+            self.record.trim()
+            for saved in self.saved:
+                if saved.name == "mom":
+                    saved.restore()
+
+    # -- epochs and batches ------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, number: int, n_batches: int) -> int:
+        """Begin an epoch whose data loader has `n_batches` batches; returns how many of them the cycles need.
+
+        They fall evenly on the epoch's rows in the timetable, of which there may be more or fewer by now.
+        """
+        assert self.timetable is not None
+        self._n_batches, self._n_iter = max(n_batches, 1), self.timetable.cycles.n_iter
+        self._start, rows = number * self._n_iter, min(self.timetable.n_batches - number * self._n_iter, self._n_iter)
+        self._last = self._start + rows - 1
+        if self.rates is None:
+            self.row = self._start
+        if not self.record.iterations:
+            self.n_skipped = self._start
+            self._set_next_cycle(int(np.searchsorted(self.timetable.cycles.ends, self._start, "right")))
+        self.epoch = number
+        self.record.begin_epoch(number)
+        return -(-rows * self._n_batches // self._n_iter)
+
+    def write_batch(self, i: int) -> None:
+        """Write the row of the epoch's batch `i` into the optimizer."""
+        row = self._start + i * self._n_iter // self._n_batches
+        if row > self._last:  # of a loader that yields more than its length, or of a last batch that is a part of one
+            row = self._last
+        factor, momentum = self.timetable.row(row)
+        rates = [factor * peak for peak in self.timetable.peaks]
+        self.hypers.write(self.opt, rates, momentum)
+        self.row, self.rates = row, rates
+        if momentum is not None:
+            self.momentum = momentum
+
+    def record_batch(self, i: int) -> int:
+        """Record the epoch's batch `i` as the optimizer held it; returns the batches of the timetable that are done."""
+        record, recorder, loss = self.record, self.recorder, None
+        rates, momentum = self.hypers.read(self.opt)
+        if rates != self.rates:
+            record.note_rates(rates[: len(self.timetable.peaks)])  # a group may have been added in this batch
+        if momentum != self.momentum:
+            record.note_momentum(momentum)
+            if not self.timetable.schedule.cycles_momentum:
+                self.momentum = momentum
+        if recorder is not None and (losses := recorder.losses):
+            loss = as_float(losses[-1])
+        record.add_batch(self.row, loss)
+        done = (i + 1) * self._n_iter // self._n_batches
+        return self._start + (done if done < self._n_iter else self._n_iter)
+
+    def done_after(self, n_epoch: int) -> int:
+        """Batches of the timetable that are done after the first `n_epoch` epochs; the last cycle may end in one."""
+        assert self.timetable is not None
+        return min(n_epoch * self.timetable.cycles.n_iter, self.timetable.n_batches)
+
+    def end_epoch(self, values: Sequence[Any]) -> None:
+        """Record the epoch before `self.epoch`. values: what fastai's `Recorder` kept of it."""
+        epochs = self.done_after(self.epoch) / self._n_iter
+        self.record.add_epoch(self.recorder, values, epochs, len(self.record.iterations))
+
+    def last_epoch_improves(self) -> bool:
+        """Judge the last recorded epoch; True if it is better than all before it. Call it once per epoch."""
+        record = self.record
+        is_validated = len(record.val_losses) > self.n_validated
+        self.n_validated = len(record.val_losses)
+        if not (losses := record.val_losses if is_validated else record.losses):
+            return False
+        if not is_validated or not record.rec_metrics:
+            return self.best.improves(losses[-1], is_validated=is_validated)
+        lower_is_better = record.lower_is_better[record.metric_names[0]]
+        return self.best.improves(losses[-1], as_list(record.rec_metrics[-1])[0], lower_is_better)
+
+    # -- cycles ------------------------------------------------------------------------------------------------------
+
+    def end_cycles(self, done: int) -> Sequence[int]:
+        """End the cycles that are over when `done` batches of the timetable are; returns their numbers, from 0."""
+        first = self.next_cycle
+        while done >= self.next_end:
+            self._set_next_cycle(self.next_cycle + 1)
+            n_recorded = len(self.record.iterations)
+            self.record.end_cycle(self.next_cycle, done / self._n_iter, n_recorded, self.n_skipped)
+        return range(first, self.next_cycle)
+
+    def _set_next_cycle(self, number: int) -> None:
+        assert self.timetable is not None
+        self.next_cycle = number
+        self.next_end = inf if number >= self.timetable.cycles.n_cycles else int(self.timetable.cycles.ends[number])
+
+
+_running: WeakKeyDictionary[Any, list[RunningFit]] = WeakKeyDictionary()  # of each Learner, the outermost first
+
+
+def running_fits(learn: Any) -> list[RunningFit]:
+    """The fits of `learn` that run, each inside the one before it."""
+    return _running.get(learn, [])
+
+
+def is_in_a_fit(learn: Any) -> bool:
+    """Whether a fit of `learn` runs: another one would be inside it."""
+    return bool(running_fits(learn))
+
+
+@contextmanager
+def running(learn: Any) -> Iterator[RunningFit]:
+    """A fit of `learn` that begins now, and is undone when it ends. In another one it finds what that one found."""
+    with RunningFit() as fit:
+        fit.enter_context(hypers_before_fit(learn))
+        fits = _running.setdefault(learn, [])
+        fits.append(fit)
+        fit.callback(fits.remove, fit)
+        yield fit
+
+
+@contextmanager
+def hypers_before_fit(learn: Any) -> Iterator[None]:
+    """Give the optimizer its own hyper-parameters for a moment, whatever the running fits have set."""
+    with ExitStack() as stack:
+        for fit in reversed(running_fits(learn)):
+            for saved in reversed(fit.saved):
+                stack.enter_context(saved.restored())
+        yield
+
+
+_LOOP = "epoch n_epoch n_iter iter dl xb yb pred loss loss_grad training train_iter pct_train".split()
+
+
+def keep_loop(learn: Any, fit: RunningFit) -> None:
+    """When `fit` ends, put back where the loop around it was: fastai keeps that in the Learner."""
+    fit.callback(vars(learn).update, {name: vars(learn)[name] for name in _LOOP if name in vars(learn)})
+    if learn.opt is not None:
+        fit.callback(write_hyper, learn.opt, "lr", read_hyper(learn.opt, "lr"))
+
+
+def say(learn: Any, line: str) -> None:
+    """Print a line about a fit, unless the Learner is silent."""
+    if not is_silent(learn):
+        print(line)

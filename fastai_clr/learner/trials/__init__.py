@@ -1,0 +1,1 @@
+"""Experiments on copies of a Learner: which learning rate, which schedule."""

@@ -1,0 +1,223 @@
+"""Schedules measured against each other: `learn.compare_schedules`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from time import perf_counter
+from typing import Any
+
+from fastai.callback.core import Callback
+from fastai.learner import Learner
+from torch.nn.parameter import is_lazy
+
+from ...report.comparison import Comparison, compared_columns
+from ...report.peaks import best_peaks, peak_in_words
+from ...report.run import Run
+from ...schedules.checks import check_number, is_several
+from ...schedules.drawing import position_functions
+from ...schedules.names import named_schedules
+from ...schedules.schedule import Schedule
+from ..calls.arguments import (
+    as_callbacks,
+    check_events,
+    check_lr,
+    check_per_group,
+    optimizer_for_fit,
+)
+from ..calls.fit import plan_of_native
+from ..calls.plot_schedule import preview
+from ..calls.short_errors import plan_then_run
+from ..fastai2 import instance_attribute
+from ..loop.callback import CLRCallback
+from ..loop.loaders import batches_per_epoch
+from .progress import ExperimentBar
+from .sandbox import Sandbox, sandbox
+
+__all__ = ["compare_schedules"]
+
+FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines, too
+DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
+
+
+@plan_then_run
+def compare_schedules(
+    self: Learner,
+    n_epoch: int,
+    lr: Any = None,
+    schedules: Any = DEFAULT_SCHEDULES,
+    seeds: Any = 3,
+    *,
+    lr_grid: Any = None,
+    grid_seeds: Any = 3,
+    baseline: str | None = None,
+    target: float | None = None,
+    wd: Any = None,
+    cbs: Any = None,
+    init: Callable[[Any], Any] | None = None,
+) -> Callable[[], Comparison]:
+    """Train with each schedule from the same weights on the same batches, once for each seed, and compare.
+
+    n_epoch: epochs of each run. wd, cbs: as in `fit`, for every run.
+    lr: peak learning rate as in `fit`, or a dict of peak rates by the names of the schedules; None is `learn.lr`.
+    schedules: a dict by name, or a list. Each is one of our schedules, a name ('constant', 'cosine', 'cosine_07',
+    'one_cycle', which is fastai's own `fit_one_cycle`, 'clr(32,5)', 'clr_beta(10,10)'), a `CLRCallback` for several
+    cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict of them.
+    seeds: how many, or which. A seed fixes the order of the batches, augmentation and dropout.
+    lr_grid: instead of `lr`, a list of peak rates, each as `lr`. Every schedule takes the one with which it trains best
+    in runs of its own: schedules x rates x `grid_seeds` of them. At one peak for all a comparison misleads.
+    grid_seeds: how many seeds choose the peaks, or which; they differ from `seeds`, and count from 10000.
+    baseline: the name of the schedule that the others are compared with; None is the first one.
+    target: a value of the first metric, without metrics of the validation loss; the table reports the first epoch that
+    reaches it. None is the baseline's mean final value.
+    init: a function that gives the model new weights; each run calls it after setting the seed. None: each run starts
+    from the Learner's weights.
+
+    Each run trains a copy of the Learner and of `cbs`; the Learner itself is left alone. There is one copy at a time,
+    which takes the memory of a second model and its optimizer. Callbacks that show, log or save do not take part. A bar
+    shows the epochs of all runs. An interruption returns the finished runs.
+
+    Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
+    several processes, and for a splitter, loss, metric, hook or callback that refers to the Learner or its model by
+    name: a function is not copied and would use the original.
+
+    >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
+    >>> list(comparison.table.index)
+    ['flat', 'triangle']
+    """
+    n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+    schedules = named_schedules(schedules, resolve=False)
+    seeds = _seeds("seeds", seeds)
+    baseline = next(iter(schedules)) if baseline is None else baseline
+    if not isinstance(baseline, str) or baseline not in schedules:
+        raise ValueError(f"baseline should be one of {list(schedules)}, but given {baseline!r}")
+    target = None if target is None else check_number("target", target)
+    if init is not None and not callable(init):
+        raise TypeError(f"init should be a function of the model, but given {init!r}")
+    n_groups = len(optimizer_for_fit(self, False).hypers)
+    peaks = _peaks(self, lr, lr_grid, schedules, n_groups)
+    grid_seeds = _seeds("grid_seeds", grid_seeds, first=FIRST_GRID_SEED) if lr_grid is not None else []
+    if both := set(seeds) & set(grid_seeds):
+        raise ValueError(f"grid_seeds should be others than seeds, but given {min(both)} in both")
+    wd = check_per_group("wd", wd, n_groups, least=0)
+    cbs = as_callbacks(cbs)
+    check_events([*self.cbs, *cbs])
+    if instance_attribute(self, "recorder") is None:
+        raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
+    schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
+    for name, scheduler_cbs in schedulers.items():
+        for peak in peaks[name]:
+            preview(plan_of_native(self, n_epoch, peak, wd, [*scheduler_cbs, *cbs]))  # raises what the fit would
+    trainer = _Trainer(n_epoch, wd, schedules, schedulers, cbs, init)
+    on_grid = [(name, seed, peak) for seed in grid_seeds for name in schedules for peak in peaks[name]]
+    n_runs = len(on_grid) + len(seeds) * len(schedules)
+    grid_runs, runs = [], []
+    trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
+
+    def run() -> Comparison:
+        best = peaks
+        with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box:
+            try:
+                for name, seed, peak in on_grid:
+                    grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+                if grid_runs:
+                    best = {k: [o] for k, o in best_peaks(grid_runs, compared_columns(grid_runs)[1]).items()}
+                # A seed at a time: an interruption leaves what can be compared.
+                for seed, name in product(seeds, schedules):
+                    runs.append(trainer.train(box, bar, name, seed, best[name][0]))
+                bar.move(n_runs * n_epoch)
+            except KeyboardInterrupt:
+                if not runs:
+                    raise
+        settings = {
+            "n_epoch": n_epoch,
+            "schedules": {name: _in_words(schedule) for name, schedule in schedules.items()},
+            "peaks": {name: repr(peak[0]) for name, peak in best.items()},
+            "wd": repr(wd),
+            "init": init is not None,
+            "number of batches per epoch": batches_per_epoch(self.dls),
+            "number of weights": _n_weights(self.model),
+        }
+        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+
+    return run
+
+
+def _n_weights(model: Any) -> int:
+    return sum(p.numel() for p in model.parameters() if not is_lazy(p))
+
+
+def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:
+    if is_several(seeds):
+        seeds = [check_number(f"{name}[{i}]", o, least=0, integer=True) for i, o in enumerate(seeds)]
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise ValueError(f"{name} should be at least 1 and each given once, but given {seeds}")
+        return seeds
+    return range(first, first + check_number(name, seeds, least=1, integer=True))
+
+
+def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_groups: int) -> dict[str, list[Any]]:
+    """For each schedule the peak rates to train with."""
+
+    def check(name: str, peak: Any) -> Any:
+        return check_lr(name, peak, n_groups)
+
+    if lr_grid is None:
+        if isinstance(lr, dict) and set(lr) != set(schedules):
+            raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
+        by_name = lr if isinstance(lr, dict) else dict.fromkeys(schedules, lr)
+        return {name: [check("lr", learn.lr if by_name[name] is None else by_name[name])] for name in schedules}
+    if lr is not None:
+        raise ValueError(f"lr_grid should be given without lr, but given both: {lr_grid!r} and {lr!r}")
+    if not is_several(lr_grid):
+        raise TypeError(f"lr_grid should be a list of peak rates, say [3e-3, 1e-2, 3e-2], but given {lr_grid!r}")
+    grid = [check(f"lr_grid[{i}]", peak) for i, peak in enumerate(lr_grid)]
+    if len(set(map(repr, grid))) < max(len(grid), 2) or None in grid:
+        raise ValueError(f"lr_grid should have at least 2 peak rates, each given once, but given {lr_grid!r}")
+    return dict.fromkeys(schedules, grid)
+
+
+@dataclass
+class _Trainer:
+    """Trains one schedule after the other on copies of a Learner."""
+
+    n_epoch: int
+    wd: Any
+    schedules: dict[str, Any]
+    schedulers: dict[str, list[Callback]]
+    cbs: list[Callback]
+    init: Callable[[Any], Any] | None
+    n_trained: int = 0
+
+    def train(self, box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
+        with box.copy(seed, self.init) as (twin, twin_cbs):
+            copies = dict(zip(map(id, box.cbs), twin_cbs))
+            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs]]
+            moves_bar = bar.begin(f"{name}{at}, seed {seed}", self.n_trained * self.n_epoch)
+            fit = twin.fit_one_cycle if self.schedules[name] == "one_cycle" else twin.fit
+            began = perf_counter()
+            fit(self.n_epoch, peak, wd=self.wd, cbs=[*cbs, moves_bar])
+            self.n_trained += 1
+            return Run(name, seed, perf_counter() - began, twin, peak)
+
+
+def _scheduler(name: str, schedule: Any) -> list[Callback]:
+    """The callback that sets the rate for a schedule; none for 'one_cycle', which is fastai's own `fit_one_cycle`."""
+    import fastai.callback.schedule  # not before it is needed: see `is_callback`
+
+    if schedule == "one_cycle":
+        return []
+    schedule = named_schedules({name: schedule})[name]
+    if isinstance(schedule, CLRCallback):
+        return [schedule]
+    if isinstance(schedule, Schedule):
+        return [CLRCallback(schedule)]
+    return [fastai.callback.schedule.ParamScheduler(position_functions(name, schedule))]
+
+
+def _in_words(schedule: Any) -> str:
+    """What tells a schedule from another of the same name."""
+    if isinstance(schedule, CLRCallback):
+        return f"{schedule.schedule!r}, n_cycles={schedule.n_cycles}, cycle_mult={schedule.cycle_mult}"
+    if isinstance(schedule, (str, Schedule)):
+        return str(schedule)
+    return getattr(schedule, "__qualname__", type(schedule).__name__)
