@@ -1,14 +1,14 @@
 """One training run of a comparison, as plain data."""
 
 from math import inf, isfinite, isnan, nan
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from ..scores import best_value, is_lower_better
 
-__all__ = ["Run"]
+Peak: TypeAlias = float | slice | list[float] | tuple[float, ...]  # a peak rate, as `fit` takes it
 
 
 class Run:
@@ -26,7 +26,7 @@ class Run:
     name: str
     seed: int
     seconds: float
-    lr: Any
+    lr: Peak
     lrs: np.ndarray
     losses: np.ndarray
     epochs: pd.DataFrame
@@ -34,7 +34,7 @@ class Run:
     columns: list[list[str]]
     lower_is_better: dict[str, bool]
 
-    def __init__(self, name: str, seed: int, seconds: float, learn: Any, lr: Any = None):
+    def __init__(self, name: str, seed: int, seconds: float, learn: Any, lr: Peak):
         self.name, self.seed, self.seconds, self.lr = name, seed, seconds, lr
         self.lrs, self.losses = np.array(learn.sched.lrs), np.array(learn.sched.losses)
         names, self.columns = _columns(learn.recorder)
