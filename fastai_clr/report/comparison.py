@@ -155,13 +155,16 @@ class Comparison:
     def plot(self, axes: "Sequence[Axes] | np.ndarray | None" = None) -> np.ndarray:
         """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds. Returns the three axes.
 
-        axes: three axes to draw on; None makes a figure.
+        axes: three axes to draw on; None makes a figure. On axes that are too small for it the legend is left out; the
+        lines keep their names for a legend of yours: `axes[0].figure.legend(*axes[0].get_legend_handles_labels())`.
+
+        Raises TypeError if `axes` are not three matplotlib axes.
         """
         curves = {}
         for name, runs in self._by_run()["run"].groupby(level="schedule", sort=False):
             scores = [run.epochs.get(self.score, pd.Series(dtype=float)).to_numpy() for run in runs]
             curves[name] = runs.iloc[0].lrs, _same_length([run.losses for run in runs]), _same_length(scores)
-        return plot.comparison(curves, self.score, self.target, axes)
+        return plot.comparison(curves, self.score, self._lower_is_better, self.target, axes)
 
 
 def _same_length(curves: Sequence[np.ndarray]) -> np.ndarray:
