@@ -1,4 +1,4 @@
-"""What each epoch and each cycle reached."""
+"""The score of each epoch, and the gain of each cycle."""
 
 from collections.abc import Sequence
 from math import ceil, inf, isnan
@@ -35,9 +35,9 @@ def metrics(
         ax.plot([x for x, _ in at_ends], [y for _, y in at_ends], "o", color=line.get_color())
     label_axes(ax, "epoch", name)
     if ax.get_yscale() == "linear":
-        ax.ticklabel_format(axis="y", style="plain", useOffset=False)  # an offset would stand where the labels are
+        ax.ticklabel_format(axis="y", style="plain", useOffset=False)  # matplotlib writes an offset above the axes
     low, high = ax.get_xlim()
-    if high - low < 1:  # a single epoch: matplotlib would count in fractions
+    if high - low < 1:  # a single epoch would have ticks at fractions
         ax.set(xlim=(low - 0.5, high + 0.5), xticks=[ceil(low - 0.5)])
     if 0 < len(ends) <= MANY_CYCLES:
         _label_cycles(ax, cycles)
@@ -45,9 +45,9 @@ def metrics(
 
 
 def _label_cycles(ax: "Axes", cycles: Sequence[tuple[int, float, float]]) -> None:
-    """The number and gain of each cycle above its end: the number alone where both do not fit, or neither.
+    """Write the number and gain of each cycle above its end; where they do not fit the number, or nothing.
 
-    The later cycles go first: of cycles that grow they are the long ones.
+    The later cycles go first: cycles usually grow, so the early ones are close together.
     """
     lay_out(ax)
     style: dict[str, Any] = dict(ha="center", va="bottom", fontsize="small", annotation_clip=False)

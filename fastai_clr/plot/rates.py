@@ -24,6 +24,7 @@ from .axes import (
 if TYPE_CHECKING:
     from .axes import Axes, GivenAxes
 
+HIDDEN = "0 (no place on a log axis)"
 MANY_GROUPS = 12  # more names than this do not fit beside the curves
 
 
@@ -69,7 +70,8 @@ def rates(
     if differ:
         n_named = MANY_GROUPS if new_figure else MANY_GROUPS // 2
         for k in np.unique(np.linspace(0, len(lines) - 1, n_named).astype(int)):  # first and last among them
-            lines[k].set_label(f"group {k}, peak {groups[k].max():.3g}")
+            is_hidden = log and not groups[k].any()
+            lines[k].set_label(f"group {k}, " + (f"peak {groups[k].max():.3g}" if not is_hidden else HIDDEN))
         if new_figure:
             beside = ax if moms_ax is None else moms_ax
             beside.legend(*ax.get_legend_handles_labels(), fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

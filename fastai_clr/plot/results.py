@@ -1,4 +1,4 @@
-"""What trainings gave: losses, comparisons, and the picture of a notebook cell."""
+"""Losses, races, comparisons of schedules, and pictures for notebook cells."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +133,7 @@ def _mark_chosen(ax: "Axes", chosen: float) -> None:
 
 
 def cell(draw: Callable[[], Any]) -> str:
-    """The picture for a notebook cell, as HTML, of what `draw` draws on a new figure; no figure is left open.
+    """An HTML image, for a notebook cell, of the figure that `draw` makes; no figure is left open.
 
     draw: a function that returns its axes.
     """

@@ -14,7 +14,7 @@ from .table import by_schedule, differences, runs_table
 from .verdicts import Verdict, verdicts
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from ..plot.axes import GivenAxes
 
 
 class Comparison:
@@ -152,11 +152,11 @@ class Comparison:
     def _repr_html_(self) -> str:
         return as_html(*self._findings()) + plot.cell(self.plot)
 
-    def plot(self, axes: "Sequence[Axes] | np.ndarray | None" = None) -> np.ndarray:
+    def plot(self, axes: "GivenAxes" = None) -> np.ndarray:
         """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds. Returns the three axes.
 
-        axes: three axes to draw on; None makes a figure. On axes that are too small for it the legend is left out; the
-        lines keep their names for a legend of yours: `axes[0].figure.legend(*axes[0].get_legend_handles_labels())`.
+        axes: three axes to draw on; None makes a figure. Axes too small for the legend have none:
+        `figure.legend(*axes[0].get_legend_handles_labels())` puts it elsewhere.
 
         Raises TypeError if `axes` are not three matplotlib axes.
         """

@@ -25,6 +25,13 @@ def test_one_line_for_each_group_with_its_name_and_peak():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("iteration (batches)", "learning rate")
 
 
+def test_a_group_that_stands_still_is_said_to_be_missing_on_a_logarithmic_axis():
+    for log, said in [(True, "group 0, 0 (no place on a log axis)"), (False, "group 0, peak 0")]:
+        ax = plot.rates([0 * RATES[0], RATES[1]], log=log)
+        assert [o.get_text() for o in ax.get_legend().get_texts()] == [said, "group 1, peak 0.001"]
+        draw(ax.figure)
+
+
 def test_groups_of_the_same_rate_need_no_legend():
     ax = plot.rates([RATES[0]] * 3)
     assert len(ax.lines) == 3 and ax.get_legend() is None
