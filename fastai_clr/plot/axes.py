@@ -96,7 +96,8 @@ def label_axes(ax: "Axes", xlabel: str, ylabel: str) -> None:
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
     if max((np.size(line.get_xdata()) for line in ax.lines), default=0) == 1:
-        ax.set(xlim=(0.5, 1.5), xticks=[1])
+        ax.set_xticks([1])
+        ax.set_xlim(0.5, 1.5, auto=None)  # None: a line that is drawn later may go further
 
 
 def score_label(score: str, lower_is_better: bool) -> str:
@@ -110,7 +111,7 @@ def label_rates(ax: "Axes", log: bool = False) -> None:
     if log:
         ax.set(yscale="log", ylabel="learning rate (log scale)")
     else:
-        ax.set_ylim(bottom=0, auto=None)  # None: a line that is drawn later may go higher
+        ax.set_ylim(bottom=0, auto=None)
 
 
 def log_rates(ax: "Axes") -> None:

@@ -38,7 +38,8 @@ def metrics(
         ax.ticklabel_format(axis="y", style="plain", useOffset=False)  # matplotlib writes an offset above the axes
     low, high = ax.get_xlim()
     if high - low < 1:  # a single epoch would have ticks at fractions
-        ax.set(xlim=(low - 0.5, high + 0.5), xticks=[ceil(low - 0.5)])
+        ax.set_xticks([ceil(low - 0.5)])
+        ax.set_xlim(low - 0.5, high + 0.5, auto=None)
     if 0 < len(ends) <= MANY_CYCLES:
         _label_cycles(ax, cycles)
     return ax

@@ -19,7 +19,12 @@ def as_text(found: Sequence[Verdict], baseline: str, score: str, grid: Sequence[
     """
     others = [o for o in found if o.name != baseline]
     lines = [
-        [o.name, f"peak {peak_in_words(o.peak)}" if grid else "", o.difference_in_words or _mean(o), _remark(o, found)]
+        [
+            o.name,
+            f"peak {peak_in_words(o.peak)}" if grid else "",
+            o.difference_in_words or _mean(o),
+            _remark(o, found, o.words),
+        ]
         for o in others
     ]
     widths = [max(map(len, column)) for column in zip(*lines)]
@@ -36,7 +41,7 @@ def as_html(found: Sequence[Verdict], baseline: str, score: str, grid: Sequence[
         | {
             score: _mean(o),
             "difference": o.difference_in_words,
-            "": "baseline" if o.name == baseline else _remark(o, found),
+            "": _remark(o, found, "baseline" if o.name == baseline else o.words),
             "seconds": f"{o.seconds:.1f}",
         }
         for o in found
@@ -71,10 +76,10 @@ def _seeds(numbers: list[int]) -> str:
     return f"{few} to {many} seeds" if few < many else f"{few} seed{'s' * (few > 1)}"
 
 
-def _remark(o: Verdict, found: Sequence[Verdict]) -> str:
-    """The verdict, and the number of seeds where the schedules do not all have the same."""
+def _remark(o: Verdict, found: Sequence[Verdict], words: str) -> str:
+    """The words, and the number of seeds where the schedules do not all have the same."""
     seeds = _seeds([o.n_seeds]) if o.n_seeds and len({other.n_runs for other in found}) > 1 else ""
-    return ", ".join(part for part in (o.words, seeds) if part)
+    return ", ".join(part for part in (words, seeds) if part)
 
 
 def _notes(found: Sequence[Verdict], others: Sequence[Verdict], grid: Sequence[Peak]) -> list[str]:

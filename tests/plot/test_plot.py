@@ -130,6 +130,16 @@ def test_what_is_drawn_later_on_the_same_axes_is_in_sight():
     assert ax.get_ylim()[1] > 5 * RATES[2].max()
 
 
+def test_after_a_single_batch_or_epoch_more_can_be_drawn():
+    ax, scores = plt.subplots(1, 2)[1]
+    for n in (1, 50):
+        plot.rates([RATES[0][:n]], ax=ax)
+        plot.metrics(range(1, n + 1), RATES[0][:n], "accuracy", ax=scores)
+    for o in (ax, scores):
+        draw(o.figure)
+        assert o.get_xlim()[1] > 50 and len(o.get_xticks()) > 3
+
+
 def test_axes_of_a_part_of_a_figure_are_axes():
     part = plt.figure(layout="constrained").subfigures(1, 2)[0]
     for ax, _ in on_given_axes(part.subplots(2, 3).ravel(), ["a", "b"]):

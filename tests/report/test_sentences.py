@@ -158,9 +158,16 @@ def test_a_cell_shows_the_sentence_a_narrow_table_and_the_picture():
     assert plt.get_fignums() == [figure.number] and plt.gcf() is figure and plt.get_backend() == backend
 
 
+def test_a_cell_says_the_seeds_of_each_schedule_where_they_differ():
+    html = Comparison(runs_of(a=A, b=B[:2]), "a")._repr_html_()
+    assert "<td>baseline, 3 seeds</td>" in html and "<td>better, 2 seeds</td>" in html
+
+
 def test_a_cell_says_the_peaks_and_what_diverged():
     html = with_grid(dict(a=0.03, b=0.1))._repr_html_()
     assert "<th>peak</th>" in html and "<td>0.03</td>" in html and "try higher ones, too.</p>" in html
     html = Comparison([*runs_of(a=A[:1]), diverged("b", 0)], "a")._repr_html_()
-    assert "<td>diverged in 1 of 1 run</td>" in html and "nan" not in html.split("<img")[0]
+    assert (
+        "<td>baseline</td>" in html and "<td>diverged in 1 of 1 run</td>" in html and "nan" not in html.split("<img")[0]
+    )
     assert "<img" in Comparison([diverged("a", 0)], "a")._repr_html_()
