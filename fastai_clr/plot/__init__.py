@@ -1,4 +1,4 @@
-"""Arrays onto matplotlib axes: each function takes `ax` (None makes a figure) and returns the axes it drew on."""
+"""Arrays onto matplotlib axes: each function takes axes (None makes a figure) and returns them."""
 
 from .axes import BATCHES
 from .cycles import metrics

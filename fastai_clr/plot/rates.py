@@ -1,36 +1,41 @@
 """Rates and momentum of each batch, of one schedule or of several."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .axes import (
     BATCHES,
-    CHARACTER,
-    axes_or_new,
     distinct_colors,
     draw_line,
+    figure_of,
     label_axes,
     label_rates,
     legend_below,
+    legend_inside,
     mark_cycles,
+    pair_of_axes,
+    width_of,
+    wrapped,
 )
 
-__all__ = ["rates", "several"]
+if TYPE_CHECKING:
+    from .axes import Axes, GivenAxes
 
+HIDDEN = "0 (no place on a log axis)"
 MANY_GROUPS = 12  # more names than this do not fit beside the curves
 
 
 def rates(
-    groups: Sequence[Any],
-    momentums: Any = None,
-    cycle_ends: Any = (),
+    groups: Sequence[ArrayLike],
+    momentums: ArrayLike | None = None,
+    cycle_ends: Sequence[float] | np.ndarray = (),
     title: str | None = None,
-    ax: Any = None,
+    ax: "GivenAxes" = None,
     log: bool = False,
-) -> Any:
+) -> "Axes":
     """Draw learning rate against batch, a line per parameter group, with the momentum beside it and cycle ends dotted.
 
     groups: the rates of each parameter group, one per batch. momentums: one per batch, or None for no second panel.
@@ -40,34 +45,60 @@ def rates(
     log: a logarithmic axis for the rates.
     """
     new_figure = ax is None
-    ax, moms_ax = axes_or_new(ax, momentums is not None)
+    ax, moms_ax = pair_of_axes(ax, momentums is not None)
+    groups = [np.asarray(o, dtype=float) for o in groups]
     iterations = np.arange(1, len(groups[-1]) + 1)
     differ = any(not np.array_equal(o, groups[-1]) for o in groups)
-    lines = []
-    for o, color in zip(groups, distinct_colors(len(groups)) if differ else [None] * len(groups)):
-        lines += draw_line(ax, iterations, o, color=lines[0].get_color() if lines and not differ else color)
+    lines, colors = [], distinct_colors(ax, len(groups) if differ else 1)
+    for k, o in enumerate(groups):
+        lines += draw_line(ax, iterations, o, color=colors[k] if differ or not lines else lines[0].get_color())
     label_rates(ax, log)
-    if differ:
-        last = moms_ax if new_figure and moms_ax is not None else ax
-        _name_groups(last, lines, [np.max(o) for o in groups], beside=new_figure)
     panels = [ax]
-    if moms_ax is not None:
+    if moms_ax is not None and momentums is not None:
         draw_line(moms_ax, iterations, momentums, color=moms_ax.xaxis.label.get_color())  # of the text, on any style
         label_axes(moms_ax, BATCHES, "momentum")
-        if np.ptp(momentums) < 1e-9:
-            moms_ax.set_ylim(np.mean(momentums) - 0.05, np.mean(momentums) + 0.05)  # not an axis of rounding errors
+        low, high = np.min(momentums), np.max(momentums)
+        if high - low < 1e-9:
+            moms_ax.set_ylim(low - 0.05, low + 0.05)  # not an axis of rounding errors
         panels.append(moms_ax)
     mark_cycles(panels, cycle_ends)
     if title is not None:
-        whose = f"group {len(groups) - 1} " if differ else ""
-        numbers = f"{whose}{_in_numbers(np.asarray(groups[-1]))}"
-        width = int((ax.figure.get_figwidth() - 1) / CHARACTER) if new_figure else 70
-        text = "\n".join(fill(o, width) for o in (title, numbers) if o)
-        ax.set_title(text, loc="left", fontsize="medium")  # from the left it may go on above a legend or neighbour
+        numbers = (f"group {len(groups) - 1} " if differ else "") + _in_numbers(groups[-1])
+        # on a figure of its own it may go on above a legend beside the axes
+        inches, size = (figure_of(ax).get_figwidth() - 1, "medium") if new_figure else (width_of(ax), "small")
+        ax.set_title("\n".join(wrapped(o, inches) for o in (title, numbers) if o), loc="left", fontsize=size)
+    if differ:
+        n_named = MANY_GROUPS if new_figure else MANY_GROUPS // 2
+        for k in np.unique(np.linspace(0, len(lines) - 1, n_named).astype(int)):  # first and last among them
+            is_hidden = log and not groups[k].any()
+            lines[k].set_label(f"group {k}, " + (f"peak {groups[k].max():.3g}" if not is_hidden else HIDDEN))
+        if new_figure:
+            beside = ax if moms_ax is None else moms_ax
+            beside.legend(*ax.get_legend_handles_labels(), fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+        else:
+            legend_inside(ax)
     return ax
 
 
-def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = True, ax: Any = None) -> Any:
+def _in_numbers(rates: np.ndarray) -> str:
+    """Where the rate starts, peaks and ends."""
+    batch, first, last = int(np.argmax(rates)), f"{rates[0]:.3g}", f"{rates[-1]:.3g}"
+    peak = f"{rates[batch]:.3g}"
+    if np.ptp(rates) <= 1e-9 * rates[batch]:
+        return f"stays at {first}"
+    if first == peak:
+        return f"starts at its peak of {peak}, ends at {last}"
+    if last == peak:
+        return f"starts at {first}, ends at its peak of {peak}"
+    return f"starts at {first}, peaks at {peak} in batch {batch + 1}, ends at {last}"
+
+
+def several(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike | None]],
+    cycle_ends: Sequence[float] | np.ndarray = (),
+    show_moms: bool = True,
+    ax: "GivenAxes" = None,
+) -> "Axes":
     """Draw schedules on the same axes, one colour each, with their momentum beside them if any of them cycles it.
 
     curves: by the name in the legend, a pair of rates and momentums, one per batch; momentums None if not cycled.
@@ -75,9 +106,9 @@ def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = T
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
     """
     new_figure = ax is None
-    ax, moms_ax = axes_or_new(ax, show_moms and any(moms is not None for _, moms in curves.values()))
-    for (name, (lrs, moms)), color in zip(curves.items(), distinct_colors(len(curves))):
-        iterations = np.arange(1, len(lrs) + 1)
+    ax, moms_ax = pair_of_axes(ax, show_moms and any(moms is not None for _, moms in curves.values()))
+    for (name, (lrs, moms)), color in zip(curves.items(), distinct_colors(ax, len(curves))):
+        iterations = np.arange(1, np.size(lrs) + 1)
         (line,) = draw_line(ax, iterations, lrs, label=name, color=color)
         if moms_ax is not None and moms is not None:
             draw_line(moms_ax, iterations, moms, color=line.get_color())
@@ -88,17 +119,5 @@ def several(curves: Mapping[str, Any], cycle_ends: Any = (), show_moms: bool = T
     if new_figure:
         legend_below(ax)
     else:
-        ax.legend(fontsize="small")
+        legend_inside(ax)
     return ax
-
-
-def _name_groups(ax: Any, lines: list[Any], peaks: list[Any], beside: bool) -> None:
-    named = np.unique(np.linspace(0, len(lines) - 1, MANY_GROUPS).astype(int))  # first and last among them
-    names = [f"group {k}, at most {peaks[k]:.3g}" for k in named]
-    where = dict(loc="center left", bbox_to_anchor=(1, 0.5)) if beside else {}  # a neighbour may be beside given axes
-    ax.legend([lines[k] for k in named], names, fontsize="small", **where)
-
-
-def _in_numbers(rates: Any) -> str:
-    peak = int(np.argmax(rates))
-    return f"starts at {rates[0]:.3g}, peaks at {rates[peak]:.3g} in batch {peak + 1}, ends at {rates[-1]:.3g}"

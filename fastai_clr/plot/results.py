@@ -1,34 +1,57 @@
-"""What trainings gave: losses, comparisons, and the picture of a notebook cell."""
+"""Losses, races, comparisons of schedules, and pictures for notebook cells."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from math import ceil, isfinite
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .axes import BATCHES, as_axes, axes_or_new, distinct_colors, draw_line, label_axes, label_rates, legend_below
+from .axes import (
+    BATCHES,
+    TICK_LABEL,
+    distinct_colors,
+    draw_line,
+    given_axes,
+    label_axes,
+    label_rates,
+    lay_out,
+    legend_below,
+    legend_inside,
+    log_rates,
+    new_axes,
+    one_axes,
+    score_label,
+    width_of,
+)
 
-__all__ = ["cell", "comparison", "curve", "finders", "race"]
+if TYPE_CHECKING:
+    from .axes import Axes, GivenAxes
 
 SCREEN_DPI = 72  # of a picture in a notebook cell, as in Jupyter's own
 
 
-def comparison(curves: Mapping[str, Any], score: str, target: float | None = None, axes: Any = None) -> Any:
+def comparison(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    score: str,
+    lower_is_better: bool,
+    target: float | None = None,
+    axes: "GivenAxes" = None,
+) -> np.ndarray:
     """Draw rates, training losses and scores of several schedules, one colour each; returns the three axes.
 
     curves: by name, the rates (one per batch), the losses (runs x batches) and the scores (runs x epochs). Of several
     runs it draws the mean in a band of one standard deviation.
-    score: name of the scores. target: a score to mark. axes: three axes; None makes a figure.
+    score: name of the scores. lower_is_better: whether smaller scores are better. target: a score to mark.
+    axes: three axes; None makes a figure.
     """
     new_figure = axes is None
-    if new_figure:
-        import matplotlib.pyplot as plt
-
-        axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")[1]
-    axes = as_axes("axes", axes, 3)
-    for k, ((name, (lrs, losses, scores)), color) in enumerate(zip(curves.items(), distinct_colors(len(curves)))):
-        (line,) = draw_line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name, color=color)
+    axes = new_axes(3) if axes is None else given_axes("axes", axes, "3 matplotlib axes", 3)
+    colors = distinct_colors(axes[0], len(curves))
+    for k, (name, (lrs, losses, scores)) in enumerate(curves.items()):
+        (line,) = draw_line(axes[0], np.arange(1, len(lrs) + 1), lrs, label=name, color=colors[k])
         for ax, runs in zip(axes[1:], (losses, scores)):
             mean, x = runs.mean(0), np.arange(1.0, runs.shape[1] + 1)
             if len(x) == 1:
@@ -41,7 +64,7 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
                 ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
     label_rates(axes[0])
     label_axes(axes[1], BATCHES, "training loss (smoothed)")
-    label_axes(axes[2], "epoch", score)
+    label_axes(axes[2], "epoch", score_label(score, lower_is_better))
     if target is not None:
         axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
         where = axes[2].get_yaxis_transform()
@@ -49,49 +72,54 @@ def comparison(curves: Mapping[str, Any], score: str, target: float | None = Non
     if new_figure:
         legend_below(axes[0])
     else:
-        axes[0].legend(fontsize="small")
+        legend_inside(axes[0])
     return axes
 
 
-def curve(x: Any, y: Any, xlabel: str, ylabel: str, log: bool = False, ax: Any = None) -> Any:
-    """Draw `y` against `x` with labelled axes, x logarithmic if `log`."""
-    ax, _ = axes_or_new(ax, False)
+def curve(x: ArrayLike, y: ArrayLike, xlabel: str, ylabel: str, log: bool = False, ax: "GivenAxes" = None) -> "Axes":
+    """Draw `y` against `x`, batches or rates, with labelled axes. log: a logarithmic axis for the rates."""
+    ax = one_axes(ax)
     draw_line(ax, x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
-    if xlabel == BATCHES:
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        log_rates(ax)
+    elif xlabel == BATCHES:
         label_axes(ax, xlabel, ylabel)
     return ax
 
 
-def finders(curves: Sequence[Any], chosen: float, ax: Any = None) -> Any:
+def finders(curves: Sequence[tuple[Sequence[float], Sequence[float]]], chosen: float, ax: "GivenAxes" = None) -> "Axes":
     """Draw the loss of each run of `lr_find` against the rate, and mark the rate that was chosen.
 
     curves: pairs of rates and losses, one per batch.
     """
-    ax, _ = axes_or_new(ax, False)
+    ax = one_axes(ax)
     for rates, losses in curves:
         draw_line(ax, rates, losses, linewidth=1.2)
-    finite = np.concatenate([np.asarray(losses)[np.isfinite(losses)] for _, losses in curves])
-    low, high = finite.min(), np.percentile([losses[0] for _, losses in curves], 100)
-    ax.set(xscale="log", xlabel="learning rate (log scale)", ylabel="training loss (smoothed)")
+    ax.set(xlabel="learning rate (log scale)", ylabel="training loss (smoothed)")
+    log_rates(ax)
+    low = min(o for _, losses in curves for o in losses if isfinite(o))
+    high = max(losses[0] for _, losses in curves)
     ax.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))  # not as far as it diverges
     _mark_chosen(ax, chosen)
     return ax
 
 
-def race(peaks: Any, losses: Any, chosen: float, ylabel: str, ax: Any = None) -> Any:
+def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "GivenAxes" = None) -> "Axes":
     """Draw the loss after each short cycle against its peak rate, with a line through the means; mark the choice.
 
     losses: one for each of the peaks, nan for a cycle that diverged.
     """
-    ax, _ = axes_or_new(ax, False)
+    ax = one_axes(ax)
     peaks, losses = np.asarray(peaks, dtype=float), np.asarray(losses, dtype=float)
     tried = np.unique(peaks)
     means = np.array([np.mean(losses[peaks == o]) for o in tried])
     (mean,) = ax.plot(tried[np.isfinite(means)], means[np.isfinite(means)], linewidth=1)
     ax.plot(peaks, losses, "o", color=mean.get_color())
     ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
-    ax.set_xticks(tried, [f"{peak:.2g}" for peak in tried])
+    lay_out(ax)
+    labelled = tried[:: ceil(len(tried) * TICK_LABEL / width_of(ax))]
+    ax.set_xticks(labelled, [f"{peak:.2g}" for peak in labelled])
     ax.minorticks_off()
     for peak in np.unique(peaks[~np.isfinite(losses)]):
         ax.text(peak, 0.97, "diverged", rotation=90, ha="center", va="top", transform=ax.get_xaxis_transform())
@@ -99,13 +127,13 @@ def race(peaks: Any, losses: Any, chosen: float, ylabel: str, ax: Any = None) ->
     return ax
 
 
-def _mark_chosen(ax: Any, chosen: float) -> None:
+def _mark_chosen(ax: "Axes", chosen: float) -> None:
     ax.axvline(chosen, color="grey", linestyle="--", linewidth=1)
     ax.set_title(f"suggested peak {chosen:.3g}", loc="left", fontsize="medium")
 
 
 def cell(draw: Callable[[], Any]) -> str:
-    """The picture for a notebook cell, as HTML, of what `draw` draws on a new figure; no figure is left open.
+    """An HTML image, for a notebook cell, of the figure that `draw` makes; no figure is left open.
 
     draw: a function that returns its axes.
     """

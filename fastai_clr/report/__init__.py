@@ -1,4 +1,4 @@
-"""What a comparison of schedules measured; it unpickles where fastai is not installed."""
+"""What experiments measured: tables, sentences, pictures; it unpickles where fastai is not installed."""
 
 from .comparison import Comparison
 from .run import Run

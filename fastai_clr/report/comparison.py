@@ -1,19 +1,20 @@
-"""The result of a comparison: table, sentences and picture."""
+"""The result of `learn.compare_schedules`: the runs, and what can be read from them."""
 
-from collections.abc import Callable, Sequence
-from math import nan
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .. import plot
 from .peaks import grid_table
-from .run import Run
+from .run import Peak, Run
 from .sentences import as_html, as_text
-from .verdicts import pairs, standard_error
+from .table import by_schedule, differences, runs_table
+from .verdicts import Verdict, verdicts
 
-__all__ = ["Comparison"]
+if TYPE_CHECKING:
+    from ..plot.axes import GivenAxes
 
 
 class Comparison:
@@ -52,12 +53,11 @@ class Comparison:
         self.settings, self.grid_runs = dict(settings or {}), list(grid_runs)
         self.names = list(dict.fromkeys(run.name for run in self.runs))
         self.quantities, self.score = compared_columns(self.runs)
-        self._target = target
-        self.target = target
+        self._target = self.target = target
         if target is None and baseline in self.names:
-            self.target = float(np.mean(self._of_runs(lambda run: run.final(self.score))[baseline]))
+            self.target = by_schedule(self._by_run()[f"final {self.score}"], "mean").to_dict()[baseline]
 
-    def __add__(self, other: Any) -> "Comparison":
+    def __add__(self, other: "Comparison") -> "Comparison":
         """The comparison by the runs of both.
 
         Raises ValueError for a run that both have, and for comparisons of other settings.
@@ -84,7 +84,7 @@ class Comparison:
             grid_runs=self.grid_runs + more,
         )
 
-    def __radd__(self, other: Any) -> "Comparison":
+    def __radd__(self, other: object) -> "Comparison":
         return self if other == 0 else NotImplemented  # `sum` begins with 0
 
     def _shared(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Comparison:
         return table.sort_index()  # pandas finds rows faster, and does not warn
 
     @property
-    def peaks(self) -> dict[str, Any]:
+    def peaks(self) -> dict[str, Peak]:
         """The peak rate of each schedule, as `fit` takes it."""
         return {run.name: run.lr for run in self.runs}
 
@@ -115,63 +115,62 @@ class Comparison:
         the seeds, the paired difference to the baseline (diff) and its standard error (se). After them come the epochs
         to the target, and the seconds of a run.
         """
-        columns: dict[tuple[str, str], dict[str, Any]] = {}
+        runs, columns = self._by_run(), {}
         for name in sorted(self.quantities, key=lambda name: name != self.score):  # the score comes first
-            columns |= self._columns(f"final {name}", lambda run, name=name: run.final(name))
-            columns |= self._columns(f"best {name}", lambda run, name=name: run.best(name))
-        target = nan if self.target is None else self.target
-        epochs = self._of_runs(lambda run: run.epochs_to(self.score, target))
-        columns[f"epochs to {self.score}", "mean"] = {
-            k: np.nanmean(o) if any(o > 0) else nan for k, o in epochs.items()
-        }
-        columns[f"epochs to {self.score}", "reached"] = {k: f"{(o > 0).sum()} of {len(o)}" for k, o in epochs.items()}
-        columns["seconds", "mean"] = {k: o.mean() for k, o in self._of_runs(lambda run: run.seconds).items()}
+            for column in (f"final {name}", f"best {name}"):
+                values = runs[column]
+                columns[column, "mean"] = by_schedule(values, "mean")
+                columns[column, "sd"] = by_schedule(values, "std")
+                if self.baseline in self.names:
+                    paired = differences(values, self.baseline)
+                    columns[column, "diff"] = by_schedule(paired, "mean")
+                    columns[column, "se"] = by_schedule(paired, "sem")
+        to_target = f"epochs to {self.score}"
+        epochs = runs[to_target].groupby(level="schedule")
+        columns[to_target, "mean"] = epochs.mean()  # of the runs that reach it
+        columns[to_target, "reached"] = epochs.agg(lambda o: f"{o.count()} of {len(o)}")
+        columns["seconds", "mean"] = by_schedule(runs["seconds"], "mean")
         return pd.DataFrame(columns, index=pd.Index(self.names, name="schedule"))
 
-    def _of_runs(self, of: Callable[[Run], float]) -> dict[str, np.ndarray]:
-        """The values of a function of the runs, by schedule, one for each of its seeds."""
-        return {name: np.array([of(r) for r in self.runs if r.name == name], dtype=float) for name in self.names}
+    def _by_run(self) -> pd.DataFrame:
+        return runs_table(self.runs, self.quantities, self.score, self.target)
 
-    def _columns(self, quantity: str, of: Callable[[Run], float]) -> dict[tuple[str, str], dict[str, float]]:
-        values = self._of_runs(of)
-        columns = {
-            (quantity, "mean"): {k: o.mean() for k, o in values.items()},
-            (quantity, "sd"): {k: o.std(ddof=1) if len(o) > 1 else nan for k, o in values.items()},
-        }
-        if self.baseline in self.names:
-            differences = {k: pairs(self.runs, k, self.baseline, of) for k in self.names}
-            columns[quantity, "diff"] = {k: o.mean() if len(o) else nan for k, o in differences.items()}
-            columns[quantity, "se"] = {k: standard_error(o) for k, o in differences.items()}
-        return columns
+    @property
+    def _lower_is_better(self) -> bool:
+        return self.runs[0].lower_is_better[self.score]
+
+    def _findings(self) -> tuple[list[Verdict], str, str, list[Peak]]:
+        """What the sentences are about."""
+        found = verdicts(self._by_run(), self.baseline, self.score, self._lower_is_better)
+        return found, self.baseline, self.score, [run.lr for run in self.grid_runs]
 
     def __str__(self) -> str:
-        return as_text(self)
+        return as_text(*self._findings())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return as_html(self)
+        return as_html(*self._findings()) + plot.cell(self.plot)
 
-    def plot(self, axes: Any = None) -> Any:
+    def plot(self, axes: "GivenAxes" = None) -> np.ndarray:
         """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds. Returns the three axes.
 
-        axes: three axes to draw on; None makes a figure.
+        axes: three axes to draw on; None makes a figure. Axes too small for the legend have none:
+        `figure.legend(*axes[0].get_legend_handles_labels())` puts it elsewhere.
+
+        Raises TypeError if `axes` are not three matplotlib axes.
         """
+        curves = {}
+        for name, runs in self._by_run()["run"].groupby(level="schedule", sort=False):
+            scores = [run.epochs.get(self.score, pd.Series(dtype=float)).to_numpy() for run in runs]
+            curves[name] = runs.iloc[0].lrs, _same_length([run.losses for run in runs]), _same_length(scores)
+        return plot.comparison(curves, self.score, self._lower_is_better, self.target, axes)
 
-        def over_seeds(name: str, of: Callable[[Run], Any]) -> np.ndarray:
-            runs = [of(r) for r in self.runs if r.name == name]
-            n = min(map(len, runs))
-            return np.array([o[:n] for o in runs], dtype=float)
 
-        curves = {
-            name: (
-                next(r.lrs for r in self.runs if r.name == name),
-                over_seeds(name, lambda r: r.losses),
-                over_seeds(name, lambda r: r.epochs[self.score] if self.score in r.epochs else []),
-            )
-            for name in self.names
-        }
-        return plot.comparison(curves, self.score, self.target, axes)
+def _same_length(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """The curves as rows, as long as the shortest."""
+    n = min(map(len, curves))
+    return np.array([curve[:n] for curve in curves], dtype=float)
 
 
 def compared_columns(runs: Sequence[Run]) -> tuple[list[str], str]:

@@ -1,52 +1,43 @@
-"""Which of several peak rates suits a schedule: chosen by runs of their own."""
+"""Which of several peak rates suits a schedule, by runs of their own."""
 
 from collections.abc import Sequence
-from math import inf, isnan
-from typing import Any
+from math import inf
 
-import numpy as np
 import pandas as pd
 
-from .run import Run
+from .run import Peak, Run
+from .table import by_schedule, runs_table
 
-__all__ = ["best_peaks", "grid_table", "highest_rate", "peak_in_words"]
 
-
-def best_peaks(runs: Sequence[Run], score: str) -> dict[str, Any]:
+def best_peaks(runs: Sequence[Run], score: str) -> dict[str, Peak]:
     """For each schedule the peak rate with the best mean final `score`; one at which a run failed comes last."""
-    names = dict.fromkeys(run.name for run in runs)
-    return {name: _best([run for run in runs if run.name == name], score) for name in names}
-
-
-def _best(runs: list[Run], score: str) -> Any:
-    by_peak = {repr(run.lr): run.lr for run in runs}
-
-    def loss(peak: str) -> float:
-        mean = float(np.mean([run.final(score) for run in runs if repr(run.lr) == peak]))
-        return inf if isnan(mean) else mean if runs[0].lower_is_better[score] else -mean
-
-    return by_peak[min(by_peak, key=lambda peak: (loss(peak), highest_rate(by_peak[peak])))]
+    means, peaks = _means(runs, score)
+    losses = (means if runs[0].lower_is_better[score] else -means).fillna(inf)
+    return {name: peaks[key] for name, key in losses.idxmin(axis=1).items()}  # of equals the first, which is the lowest
 
 
 def grid_table(runs: Sequence[Run], score: str) -> pd.DataFrame:
     """Mean final `score` by schedule and peak rate, from the lowest peak to the highest."""
+    means, peaks = _means(runs, score)
+    return means.set_axis([peak_in_words(peaks[key]) for key in means], axis=1)
+
+
+def _means(runs: Sequence[Run], score: str) -> tuple[pd.DataFrame, dict[str, Peak]]:
+    """Mean final `score` by schedule and peak, from the lowest peak to the highest; and the peaks by their labels."""
+    table = runs_table(runs, [score], score)
+    keys = table["peak"].map(repr)  # a list cannot be a label
     peaks = {repr(run.lr): run.lr for run in sorted(runs, key=lambda run: highest_rate(run.lr))}
-    names = dict.fromkeys(run.name for run in runs)
-    means = {
-        peak_in_words(lr): [
-            np.mean([run.final(score) for run in runs if run.name == name and repr(run.lr) == peak]) for name in names
-        ]
-        for peak, lr in peaks.items()
-    }
-    return pd.DataFrame(means, index=pd.Index(names, name="schedule"))
+    means = {key: by_schedule(table.loc[keys == key, f"final {score}"], "mean") for key in peaks}
+    names = pd.Index(table.index.unique("schedule"), name="schedule")
+    return pd.DataFrame(means, index=names, columns=list(peaks)), peaks
 
 
-def highest_rate(lr: Any) -> float:
+def highest_rate(lr: Peak) -> float:
     """The highest rate of a peak as `fit` takes it: a number, a slice, or a list with one for each parameter group."""
     return lr.stop if isinstance(lr, slice) else max(lr) if isinstance(lr, (list, tuple)) else lr
 
 
-def peak_in_words(lr: Any) -> str:
+def peak_in_words(lr: Peak) -> str:
     """A peak as people type it.
 
     >>> peak_in_words(slice(0.001, 0.01))

@@ -1,21 +1,21 @@
 """One training run of a comparison, as plain data."""
 
 from math import inf, isfinite, isnan, nan
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from ..scores import best_value, is_lower_better
 
-__all__ = ["Run"]
+Peak: TypeAlias = float | slice | list[float] | tuple[float, ...]  # a peak rate, as `fit` takes it
 
 
 class Run:
     """One training run, and what it recorded.
 
-    name: name of the schedule. seed: seed of the run. seconds: its duration. learn: the Learner after the run.
-    lr: the peak rate, as `fit` takes it.
+    name: name of the schedule. seed: of the random numbers. seconds: duration of the training.
+    learn: the Learner after the run. lr: the peak rate, as `fit` takes it.
 
     lrs, losses: one float per batch. epochs: a pandas table of losses and metrics, one row per epoch; a metric that is
     never a number has no column. diverged: whether the loss was no longer finite at the end.
@@ -26,7 +26,7 @@ class Run:
     name: str
     seed: int
     seconds: float
-    lr: Any
+    lr: Peak
     lrs: np.ndarray
     losses: np.ndarray
     epochs: pd.DataFrame
@@ -34,7 +34,7 @@ class Run:
     columns: list[list[str]]
     lower_is_better: dict[str, bool]
 
-    def __init__(self, name: str, seed: int, seconds: float, learn: Any, lr: Any = None):
+    def __init__(self, name: str, seed: int, seconds: float, learn: Any, lr: Peak):
         self.name, self.seed, self.seconds, self.lr = name, seed, seconds, lr
         self.lrs, self.losses = np.array(learn.sched.lrs), np.array(learn.sched.losses)
         names, self.columns = _columns(learn.recorder)
@@ -53,7 +53,7 @@ class Run:
     def _diverged(self, n_epoch: int) -> bool:
         if not len(self.losses) or isfinite(self.losses[-1]):
             return False
-        # mixed precision skips a batch whose loss is inf; it stays in the smoothed loss, and the validation tells
+        # Mixed precision skips a batch whose loss is inf. The smoothed loss stays inf, the validation loss does not.
         went_on = len(self.epochs) == n_epoch and "valid_loss" in self.epochs
         return not (went_on and isfinite(self.epochs["valid_loss"].iloc[-1]))
 
@@ -98,12 +98,12 @@ def _row(values: Any, names: list[str], training: list[str]) -> list[float | Non
     """A number or None for each name. The Recorder leaves out the part of an epoch that a callback cancelled."""
     numbers = list(map(_number, values))
     if len(numbers) != len(names) and (len(numbers) > len(training) or 2 * len(training) == len(names)):
-        return [None] * len(names)  # the training was cancelled, or nobody knows which part
+        return [None] * len(names)  # the training was cancelled, or it cannot be told which part was
     return numbers + [None] * (len(names) - len(numbers))
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The names with a number after the second, third, ... of a kind: 'accuracy', 'accuracy 2'."""
+    """The names, numbered where the same one comes again: 'accuracy', 'accuracy 2'."""
     counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
     return [name if n == 1 else f"{name} {n}" for name, n in zip(names, counts)]
 

@@ -1,28 +1,31 @@
-"""The result of `learn.suggest_clr`: numbers, where they came from, and the picture."""
+"""The result of `learn.suggest_clr`: the numbers, the reasons for them, and the picture."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .. import plot
 from .peaks import highest_rate, peak_in_words
+from .run import Peak
 
-__all__ = ["Suggestion", "Trial"]
+if TYPE_CHECKING:
+    from ..plot.axes import Axes, GivenAxes
 
 
 @dataclass(frozen=True)
 class Trial:
     """A short whole cycle at one peak rate.
 
-    peak: peak rate, as `fit` takes it. seed: of the random numbers. batches: trained; fewer than the others' if it
-    diverged. valid_loss: None without a validation. train_loss: smoothed.
+    peak: peak rate, as `fit` takes it. seed: of the random numbers.
+    batches: number trained; a cycle that diverges stops early. valid_loss: None without a validation.
+    train_loss: smoothed. diverged: whether the loss did.
     """
 
-    peak: Any
+    peak: Peak
     seed: int
     batches: int
     valid_loss: float | None
@@ -32,7 +35,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Numbers for `learn.fit_clr`, and how they came about; unpacks as `lr, div, cut_div, why`.
+    """Numbers for `learn.fit_clr`, and the reasons for them; unpacks as `lr, div, cut_div, why`.
 
     lr: peak learning rate. div, cut_div: as in `CircularLR`. why: the reason for each, in sentences.
     call: what to type.
@@ -41,7 +44,7 @@ class Suggestion:
     finders: for each run of `lr_find` the rates and the losses, one per batch.
     """
 
-    lr: Any
+    lr: Peak
     div: float
     cut_div: float
     why: str
@@ -49,16 +52,16 @@ class Suggestion:
     trials: pd.DataFrame = field(compare=False)
     finders: Sequence[tuple[Sequence[float], Sequence[float]]] = field(default=(), compare=False)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Peak | str]:
         yield from (self.lr, self.div, self.cut_div, self.why)
 
     def __repr__(self) -> str:
         return f"{self.call}\n{fill(self.why, 79)}"
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw what the peak was chosen by, and mark it; returns the axes.
+    def plot(self, ax: "GivenAxes" = None) -> "Axes":
+        """Draw the measurements that chose the peak, and mark it; returns the axes.
 
-        After a race the losses of its cycles against their peaks, else the loss of `lr_find` against the rate.
+        After a race: the losses of its cycles against their peaks, else the loss of `lr_find` against the rate.
         ax: axes to draw on; None makes a figure. Raises ValueError if nothing was measured, because the peak was given.
         """
         chosen = highest_rate(self.lr)

@@ -1,15 +1,14 @@
-"""What may be said of schedules whose runs were measured: which differences are larger than noise."""
+"""What the runs say of each schedule: which differences to the baseline are larger than noise."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor, isfinite, log10, nan, sqrt
 
 import numpy as np
+import pandas as pd
 from scipy.stats import t as student
 
-from .run import Run
-
-__all__ = ["Verdict", "pairs", "standard_error", "verdicts"]
+from .run import Peak
+from .table import differences
 
 NOISE = 0.05  # family-wise false-positive rate of "better" and "worse"
 
@@ -18,12 +17,17 @@ NOISE = 0.05  # family-wise false-positive rate of "better" and "worse"
 class Verdict:
     """What the runs of a schedule say of it.
 
-    name: of the schedule. n_seeds: number of its runs, or, beside a baseline, of the seeds that both have.
-    mean: of the final values. difference, error: mean paired difference to the baseline and its standard error; nan
-    without a baseline. words: 'better', 'worse', 'within noise', or what is wrong with the values.
+    name: of the schedule. peak: of its runs. seconds: mean duration of a run. n_runs: number of its runs.
+    n_seeds: number of the seeds that it shares with the baseline, where both have finite values, else of its runs.
+    mean: of the final values; nan if one of them is not finite.
+    difference, error: mean paired difference to the baseline and its standard error; nan where there is none.
+    words: 'better', 'worse', 'within noise', or what is wrong with the values: 'diverged in 2 of 3 runs'.
     """
 
     name: str
+    peak: Peak
+    seconds: float
+    n_runs: int
     n_seeds: int
     mean: float
     difference: float
@@ -41,47 +45,57 @@ class Verdict:
         return f"{self.difference:+.{n_decimals}f} ± {self.error:.{n_decimals}f}"
 
 
-def verdicts(runs: list[Run], names: list[str], baseline: str, score: str) -> list[Verdict]:
-    """A verdict for each schedule but the baseline, by the final value of `score`, the largest difference first."""
-    others = [name for name in names if name != baseline]
-    found = [_verdict(runs, name, baseline, score, len(others)) for name in others]
-    return sorted(found, key=lambda o: (not isfinite(o.difference), -abs(o.difference)))
+def verdicts(runs: pd.DataFrame, baseline: str, score: str, lower_is_better: bool) -> list[Verdict]:
+    """A verdict for each schedule, by the final value of `score`: the baseline, then the largest difference first.
+
+    runs: as `runs_table` returns them. baseline: a schedule, with runs or without.
+    """
+    finals: pd.Series = runs[f"final {score}"]
+    by_name = {str(name): own for name, own in runs.groupby(level="schedule", sort=False)}
+    troubles = {name: _trouble(own["trouble"]) for name, own in by_name.items()}
+    n_others = len(by_name.keys() - {baseline})
+    has_differences = baseline in by_name and not troubles[baseline]
+    by_seed = differences(finals, baseline) if has_differences else finals.head(0)
+    pairs = {str(name): own.to_numpy() for name, own in by_seed.groupby(level="schedule")}
+    found = []
+    for name, own in by_name.items():
+        words, n_seeds, difference, error = troubles[name], len(own), nan, nan
+        mean = nan if words else float(own[finals.name].mean())
+        if has_differences and name != baseline and not words:
+            if name in pairs:
+                n_seeds, difference, error = len(pairs[name]), float(pairs[name].mean()), _error(pairs[name])
+                words = judge(pairs[name], n_others, lower_is_better)
+            else:
+                n_seeds, words = 0, f"no seed in common with {baseline}"
+        peak, seconds = own["peak"].iloc[-1], float(own["seconds"].mean())
+        found.append(Verdict(name, peak, seconds, len(own), n_seeds, mean, difference, error, words))
+    return sorted(found, key=lambda o: (o.name != baseline, not isfinite(o.difference), -abs(o.difference)))
 
 
-def _verdict(runs: list[Run], name: str, baseline: str, score: str, n_compared: int) -> Verdict:
-    own = [run for run in runs if run.name == name]
-    base = [run for run in runs if run.name == baseline]
-    values = np.array([run.final(score) for run in own])
-    words = trouble(own, score)
-    if words or not base or trouble(base, score):
-        return Verdict(name, len(own), nan if words else values.mean(), nan, nan, words)
-    differences = pairs(runs, name, baseline, lambda run: run.final(score))
-    n = len(differences)
+def judge(paired: np.ndarray, n_compared: int, lower_is_better: bool) -> str:
+    """'better' or 'worse' where a t-test tells the differences to the baseline from noise, else 'within noise'.
+
+    paired: a difference for each seed; a single one cannot be judged, and gives ''.
+    n_compared: how many schedules are compared with the baseline; they share the false-positive rate.
+    """
+    n = len(paired)
     if n < 2:
-        words = "" if n else f"no seed in common with {baseline}"
-        return Verdict(name, n, values.mean(), differences.mean() if n else nan, nan, words)
-    difference, error = float(differences.mean()), standard_error(differences)
+        return ""
+    difference, error = paired.mean(), _error(paired)
     noise = student.ppf(1 - NOISE / n_compared / 2, n - 1) * error
     if abs(difference) <= noise or error < 1e-9 * abs(difference):  # equal differences say nothing of noise
-        words = "within noise"
-    else:
-        words = "better" if (difference < 0) == own[0].lower_is_better[score] else "worse"
-    return Verdict(name, n, values.mean(), difference, error, words)
+        return "within noise"
+    return "better" if (difference < 0) == lower_is_better else "worse"
 
 
-def pairs(runs: list[Run], name: str, baseline: str, of: Callable[[Run], float]) -> np.ndarray:
-    """The differences of a function of the runs to the baseline, for each seed that both schedules have."""
-    a, b = ({run.seed: of(run) for run in runs if run.name == o} for o in (name, baseline))
-    return np.array([a[seed] - b[seed] for seed in a if seed in b], dtype=float)
-
-
-def standard_error(values: np.ndarray) -> float:
+def _error(values: np.ndarray) -> float:
     """The standard error of the mean; nan for a single value."""
-    return float(values.std(ddof=1) / sqrt(len(values))) if len(values) > 1 else nan
+    return float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else nan
 
 
-def trouble(runs: list[Run], score: str) -> str:
+def _trouble(troubles: pd.Series) -> str:
     """What is wrong with the final values: 'diverged in 2 of 3 runs', or '' if all are finite."""
-    found = [o for run in runs if (o := run.trouble(score))]
-    counts = [f"{what} in {found.count(what)}" for what in dict.fromkeys(found)]
-    return f"{', '.join(counts)} of {len(runs)} run{'s' * (len(runs) > 1)}" if found else ""
+    counts = troubles.loc[troubles != ""].value_counts(sort=False)
+    n = len(troubles)
+    said = ", ".join(f"{what} in {count}" for what, count in counts.items())
+    return f"{said} of {n} run{'s' * (n > 1)}" if said else ""

@@ -1,33 +1,33 @@
-"""A schedule in words: numbers in, a sentence out."""
+"""A schedule in words: from the values of each batch to a sentence."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
-__all__ = ["describe"]
+Values: TypeAlias = Sequence[float] | np.ndarray
 
 MANY = 6  # more numbers than this are given as a range
-LARGE = 1000  # as after `lr_find`: a ratio that nobody has chosen
+LARGE = 1000  # a larger ratio of peak to start is not said, say after `lr_find`: nobody has chosen it
 
 
 def describe(
-    rates: Any,
+    rates: Values,
     peaks: Sequence[float],
-    momentums: Any,
+    momentums: Values | None,
     cycle_ends: list[int],
     corners: Iterable[int] = (),
     *,
     is_whole: bool = True,
 ) -> str:
-    """What a fit with these rates does, batch by batch: a clause about its first cycle, one about the others.
+    """The course of a fit's rates and momentum: the first cycle stretch by stretch, then the number of cycles.
 
     rates: learning rate of the last parameter group, one per batch.
     peaks: peak rate of each parameter group.
     momentums: one per batch, or None.
     cycle_ends: the batches (from 1) at which the cycles end.
     corners: batches of the first cycle where the slope changes but not its sign.
-    is_whole: say which part of the cycle each stretch is; not of a cycle that was begun before or ended early.
+    is_whole: whether the first cycle is complete; then each stretch is also given as a part of it.
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])
@@ -42,16 +42,17 @@ def describe(
         highest = _several(np.maximum.reduceat(rates, starts).tolist())
         words += f"; {len(starts)} cycles of {lengths}, with peaks of {highest}"
     if len(peaks) > 1:
-        others = "" if len(set(peaks)) == 1 else f" with peaks of {_several(peaks[:-1])}"
-        words += f"; the other parameter groups do the same{others}"
+        is_one, same = len(peaks) == 2, len(set(peaks)) == 1
+        others = "" if same else f" with {'a peak' if is_one else 'peaks'} of {_several(peaks[:-1])}"
+        words += f"; the other parameter {'group does' if is_one else 'groups do'} the same{others}"
     return words
 
 
-def _course(values: Any, corners: Iterable[int], is_whole: bool) -> str:
-    """How the values of one cycle move on from the first, as a phrase for each stretch in one direction."""
+def _course(values: Values, corners: Iterable[int], is_whole: bool) -> str:
+    """How the values of a cycle change: a phrase for each stretch of one direction."""
     n = len(values)
     turns = _turns(values, {o for o in corners if 0 < o < n - 1})
-    stretches: list[tuple[str, int, int, Any]] = []
+    stretches: list[tuple[str, int, int, float | None]] = []
     for (a, direction), b in zip(turns, [*(start for start, _ in turns[1:]), n]):
         verb = {1: "rises", -1: "falls", 0: "stays"}[direction]
         if stretches and stretches[-1][0] == "stays" and b == a + 1 < n:  # a single step after a flat stretch
@@ -65,8 +66,8 @@ def _course(values: Any, corners: Iterable[int], is_whole: bool) -> str:
     return ", ".join(_stretch(*o, n if is_whole else None) for o in stretches)
 
 
-def _turns(values: Any, corners: set[int]) -> list[tuple[int, int]]:
-    """Where each stretch begins, and its direction (1, -1 or 0). Rounding errors make no stretch of their own."""
+def _turns(values: Values, corners: set[int]) -> list[tuple[int, int]]:
+    """The first batch of each stretch and its direction (1, -1 or 0). Differences by rounding count as 0."""
     n, steps, most = len(values), np.diff(values), np.max(np.abs(values))
     directions = np.where(np.abs(steps) > 4 * np.finfo(float).eps * most, np.sign(steps), 0).astype(int)
     starts = sorted({0, *(np.flatnonzero(np.diff(directions)) + 1).tolist(), *corners})
@@ -77,16 +78,19 @@ def _turns(values: Any, corners: set[int]) -> list[tuple[int, int]]:
             direction = 0
         is_flat_top = direction == 0 and b == a + 1 < n - 1 and turns and turns[-1][1] != 0
         if is_flat_top or (turns and turns[-1][1] == direction and a not in corners):
-            continue  # it belongs to the stretch before
+            continue  # part of the stretch before
         turns.append((a, direction))
     return turns
 
 
-def _stretch(verb: str, a: int, b: int, end: Any, n: int | None) -> str:
-    """n: batches of the cycle, if the stretch's part of it should be said."""
+def _stretch(verb: str, a: int, b: int, end: float | None, n: int | None) -> str:
+    """The phrase for the batches from `a` to `b`. end: the value at `b`; None if it stays.
+
+    n: batches of the cycle; None leaves out which part of it the stretch is.
+    """
     part = _part(b - a, n) if n is not None and b < n else ""
     length = "" if verb == "jumps" else f" for {_several([b - a], 'batch', 'batches')}{part}"
-    return f"{verb}{length}" + (f" to {_number(end)}" if verb != "stays" else "")
+    return f"{verb}{length}" + (f" to {_number(end)}" if end is not None and verb != "stays" else "")
 
 
 def _part(n: int, of: int) -> str:
@@ -98,7 +102,7 @@ def _part(n: int, of: int) -> str:
 
 
 def _several(numbers: Sequence[float], one: str = "", many: str = "") -> str:
-    """The numbers with their unit: once if they are all the same, as a range if they are too many to list."""
+    """The numbers with their unit: once if they look the same, as a range if they are more than MANY."""
     shown = list(dict.fromkeys(map(_number, numbers)))
     if len(shown) == 1:
         values = shown[0]

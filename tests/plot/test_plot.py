@@ -21,8 +21,15 @@ def test_one_line_for_each_group_with_its_name_and_peak():
     for line, rates in zip(ax.lines, RATES):
         np.testing.assert_array_equal(line.get_data(), [np.arange(1, 51), rates])
     texts = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert texts == ["group 0, at most 0.0001", "group 1, at most 0.001", "group 2, at most 0.01"]
+    assert texts == ["group 0, peak 0.0001", "group 1, peak 0.001", "group 2, peak 0.01"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("iteration (batches)", "learning rate")
+
+
+def test_a_group_that_stands_still_is_said_to_be_missing_on_a_logarithmic_axis():
+    for log, said in [(True, "group 0, 0 (no place on a log axis)"), (False, "group 0, peak 0")]:
+        ax = plot.rates([0 * RATES[0], RATES[1]], log=log)
+        assert [o.get_text() for o in ax.get_legend().get_texts()] == [said, "group 1, peak 0.001"]
+        draw(ax.figure)
 
 
 def test_groups_of_the_same_rate_need_no_legend():
@@ -64,10 +71,109 @@ def test_a_single_batch_can_be_seen():
     )
 
 
-def test_on_given_axes_the_legend_stays_inside():
-    _, (left, right) = plt.subplots(1, 2)
-    renderer = draw(plot.rates(RATES, ax=left).figure)
-    assert not left.get_legend().get_window_extent(renderer).overlaps(right.get_window_extent(renderer))
+# -- axes of the user's --------------------------------------------------------------------------------------------------
+
+SCORES = np.linspace(0.2, 0.9, 5)
+
+
+def compared(axes, names):
+    curves = {name: (RATES[2] * (k + 1), RATES[2][None], SCORES[None]) for k, name in enumerate(names)}
+    return plot.comparison(curves, "accuracy", False, 0.5, axes)
+
+
+def on_given_axes(axes, names):
+    """Each picture with a legend, on three of the axes."""
+    groups = [RATES[2] * (k + 1) for k in range(len(names))]
+    yield plot.rates(groups, ax=axes[0]), groups
+    yield plot.rates(groups, ax=axes[1], log=True), groups
+    yield plot.several({name: (o, None) for name, o in zip(names, groups)}, ax=axes[2]), groups
+    yield compared(axes[3:6], names)[0], groups
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("figsize", [(14, 8), (5, 3)])
+@pytest.mark.parametrize("names", [list("abcde"), [f"clr({k},5)" for k in range(12)],
+                                   ["constant", "CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)"]])  # fmt: skip
+def test_on_given_axes_a_legend_covers_no_line_and_no_neighbour(layout, figsize, names):
+    figure, axes = plt.subplots(2, 3, figsize=figsize, layout=layout)
+    for ax, groups in on_given_axes(axes.ravel(), names):
+        renderer = draw(figure)
+        legend, top = ax.get_legend(), max(map(np.max, groups))
+        peak = ax.transData.transform((1, top))[1]
+        assert ax.get_ylim()[1] >= top and peak > ax.bbox.y0 + 0.35 * ax.bbox.height
+        if legend is not None:
+            box = legend.get_window_extent(renderer)
+            assert ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and peak <= box.y0 <= box.y1 <= ax.bbox.y1
+        else:
+            assert figsize < (14, 8) and len(set(ax.get_legend_handles_labels()[1])) > 1  # for a legend of the user's
+
+
+@pytest.mark.parametrize("names", [["constant", "cosine", "one_cycle", "clr(32,5)"], [*"abcdefgh"]])
+def test_a_legend_of_usual_names_fits_small_axes(names):
+    for ax, _ in on_given_axes(plt.subplots(2, 3, figsize=(9, 5), layout="constrained")[1].ravel(), names):
+        assert ax.get_legend() is not None
+
+
+def test_a_title_on_given_axes_does_not_go_on_above_a_neighbour():
+    _, (left, right) = plt.subplots(1, 2, figsize=(7, 3))
+    renderer = draw(plot.rates(RATES, ax=left, title=repr(CircularLR(32, 5, 0.95, 0.85))).figure)
+    assert left._left_title.get_window_extent(renderer).x1 < right.get_window_extent(renderer).x0
+
+
+def test_what_is_drawn_later_on_the_same_axes_is_in_sight():
+    ax = plt.subplots()[1]
+    for rates in (RATES[0], RATES[2], RATES[1]):
+        plot.rates([rates, rates / 2], ax=ax)
+    bottom, top = ax.get_ylim()
+    assert bottom == 0 and top > RATES[2].max()
+    plot.several({"a": (RATES[2] * 5, None)}, ax=ax)
+    assert ax.get_ylim()[1] > 5 * RATES[2].max()
+
+
+def test_after_a_single_batch_or_epoch_more_can_be_drawn():
+    ax, scores = plt.subplots(1, 2)[1]
+    for n in (1, 50):
+        plot.rates([RATES[0][:n]], ax=ax)
+        plot.metrics(range(1, n + 1), RATES[0][:n], "accuracy", ax=scores)
+    for o in (ax, scores):
+        draw(o.figure)
+        assert o.get_xlim()[1] > 50 and len(o.get_xticks()) > 3
+
+
+def test_axes_of_a_part_of_a_figure_are_axes():
+    part = plt.figure(layout="constrained").subfigures(1, 2)[0]
+    for ax, _ in on_given_axes(part.subplots(2, 3).ravel(), ["a", "b"]):
+        assert ax.figure is part
+    plot.metrics([1, 2], [0.1, 0.2], "accuracy", [(1, 1, np.nan), (2, 2, 0.1)], ax=part.subplots())
+    plot.curve([1e-3, 1e-2], [3, 4], "learning rate", "loss", log=True, ax=part.subplots())
+
+
+ONE = lambda ax: plot.curve([1, 2], [3, 4], "x", "y", ax=ax)  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    "draws, given, message",
+    [
+        (ONE, "x", "ax should be matplotlib axes, but given 'x'"),
+        (ONE, [], r"ax should be matplotlib axes, but given \[\]"),
+        (ONE, 2, "ax should be matplotlib axes, but given 2 axes"),
+        (lambda ax: plot.metrics([1], [2], "y", ax=ax), 3, "ax should be matplotlib axes, but given 3 axes"),
+        (lambda ax: plot.race([1], [2], 1, "y", ax), 2, "ax should be matplotlib axes, but given 2 axes"),
+        (lambda ax: plot.finders([([1, 2], [3, 4])], 1, ax), 2, "ax should be matplotlib axes, but given 2 axes"),
+        (lambda ax: plot.rates(RATES, MOMENTUMS, ax=ax), 3, "ax should be matplotlib axes, or a pair of them for rates and momentum, but given 3 axes"),
+        (lambda ax: plot.several({"a": (RATES[0], None)}, ax=ax), "x", "ax should be matplotlib axes, or a pair of them"),
+        (lambda axes: compared(axes, ["a"]), 1, "axes should be 3 matplotlib axes, but given 1 axes"),
+        (lambda axes: compared(axes, ["a"]), 4, "axes should be 3 matplotlib axes, but given 4 axes"),
+        (lambda axes: compared(axes, ["a"]), None, None),
+    ],
+)  # fmt: skip
+def test_as_many_axes_as_pictures(draws, given, message):
+    given = plt.subplots(1, given)[1] if isinstance(given, int) else given
+    if message is None:
+        assert len(draws(given)) == 3
+        return
+    with pytest.raises(TypeError, match=message):
+        draws(given)
 
 
 def test_momentum_has_a_panel_of_its_own():
@@ -89,9 +195,7 @@ def test_cycle_ends_are_dotted_in_every_panel(momentums, n_panels):
 
 def test_the_title_reads_the_numbers_off():
     ax = plot.rates(RATES[-1:], title="CircularLR(div=10, cut_div=1)")
-    assert ax.get_title(loc="left") == (
-        "CircularLR(div=10, cut_div=1)\nstarts at 0.001, peaks at 0.01 in batch 50, ends at 0.01"
-    )
+    assert ax.get_title(loc="left") == ("CircularLR(div=10, cut_div=1)\nstarts at 0.001, ends at its peak of 0.01")
     assert plot.rates(RATES, title="").get_title(loc="left").startswith(f"group {len(RATES) - 1} starts at 0.001")
     assert plot.rates(RATES).get_title(loc="left") == ""
 
@@ -215,6 +319,68 @@ def test_batches_and_epochs_are_counted_in_whole_numbers(n):
         ticks = [o for o in ax.get_xticks() if low <= o <= high]
         assert ticks == [round(o) for o in ticks] and set(ticks) & set(range(1, n + 1))
         assert n > 1 or (low, high) == (0.5, 1.5)
+
+
+RANGES = [(low, decades) for low in (2e-4, 9e-4) for decades in (0, 0.05, 0.3, 0.8, 1.2, 1.5, 2.2, 8)]
+
+
+@pytest.mark.parametrize("width", [2.5, 6.4])
+@pytest.mark.parametrize("low, decades", RANGES)
+def test_the_labels_of_a_logarithmic_rate_do_not_overlap(width, low, decades):
+    ax = plt.subplots(figsize=(width, 3), layout="constrained")[1]
+    plot.curve(np.geomspace(low, low * 10**decades, 50), np.arange(50), "learning rate", "loss", log=True, ax=ax)
+    renderer, (left, right) = draw(ax.figure), ax.get_xlim()
+    ticks = [
+        o
+        for minor in (False, True)
+        for o in ax.xaxis.get_ticklabels(minor)
+        if left <= o.get_position()[0] <= right and o.get_text()
+    ]
+    boxes = sorted((o.get_window_extent(renderer) for o in ticks), key=lambda o: o.x0)
+    assert len(boxes) > (width > 6) and all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:]))
+    assert all(float(o.get_text().replace("\N{MINUS SIGN}", "-")) == pytest.approx(o.get_position()[0]) for o in ticks)
+
+
+@pytest.mark.parametrize("width", [2.5, 6.4])
+def test_the_labels_of_a_race_do_not_overlap(width):
+    ax, peaks = plt.subplots(figsize=(width, 3), layout="constrained")[1], [0.00032 * 10 ** (k / 2) for k in range(8)]
+    labels = plot.race(peaks, np.arange(8.0), peaks[0], "loss", ax).get_xticklabels()
+    boxes = [o.get_window_extent(draw(ax.figure)) for o in labels]
+    assert len(boxes) > 1 and all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:]))
+
+
+@pytest.mark.parametrize("rates, said", [
+    ([0.1] * 9, "stays at 0.1"), ([0.1], "stays at 0.1"), ([0.1, 0.1 + 1e-12], "stays at 0.1"),
+    ([1, 0.5, 0.1], "starts at its peak of 1, ends at 0.1"), ([0.1, 0.5, 1], "starts at 0.1, ends at its peak of 1"),
+    ([0.1, 1, 0.2], "starts at 0.1, peaks at 1 in batch 2, ends at 0.2"), ([1, 0.1, 1], "starts at its peak of 1, ends at 1"),
+])  # fmt: skip
+def test_the_title_says_nothing_twice(rates, said):
+    assert plot.rates([rates], title="").get_title(loc="left") == said
+
+
+def test_the_label_of_a_score_says_if_lower_is_better():
+    curves = {"a": (RATES[0], RATES[0][None], SCORES[None])}
+    for lower_is_better, label in [(True, "error_rate (lower is better)"), (False, "error_rate")]:
+        assert plot.comparison(curves, "error_rate", lower_is_better)[2].get_ylabel() == label
+
+
+@pytest.mark.parametrize("n", [2, 4, 5, 9, 12])
+@pytest.mark.parametrize(
+    "style",
+    ["default", "grayscale", "dark_background", "ggplot", {"axes.prop_cycle": plt.cycler(color=["red", "red"])}],
+)
+def test_lines_can_be_told_apart_in_any_style(style, n):
+    with plt.style.context(style):
+        groups = [RATES[0] * (k + 1) for k in range(n)]
+        for ax in (
+            plot.rates(groups),
+            plot.several({str(k): (o, None) for k, o in enumerate(groups)}),
+            compared(None, map(str, range(n)))[0],
+        ):
+            shades = np.array([colors.to_rgb(line.get_color()) for line in ax.lines])
+            apart = np.abs(shades[:, None] - shades).max(-1)[np.triu_indices(n, 1)]
+            assert apart.min() > (0.09 if n <= 5 else 0.03)
+            assert np.abs(shades - colors.to_rgb(ax.get_facecolor())).max(-1).min() > 0.25
 
 
 def test_groups_far_apart_can_be_told_apart_on_a_logarithmic_axis():

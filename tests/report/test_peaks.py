@@ -1,10 +1,10 @@
 """Which peak a schedule chooses by the runs of a grid."""
 
-from math import nan
+from math import isnan, nan
 
 import pytest
 
-from fastai_clr.report.peaks import best_peaks, highest_rate, peak_in_words
+from fastai_clr.report.peaks import best_peaks, grid_table, highest_rate, peak_in_words
 from helpers import run_of
 
 
@@ -46,3 +46,16 @@ def test_a_peak_may_be_all_that_fit_takes(lr, highest, words):
     assert highest_rate(lr) == highest and peak_in_words(lr) == words
     runs = [run_of("a", 0, [0.5], lr=lr), run_of("a", 0, [0.4], lr=1e-5)]
     assert best_peaks(runs, "accuracy") == {"a": lr}
+
+
+def test_a_peak_that_a_schedule_has_not_tried_is_never_its_best():
+    runs = [*grid(a=[[0.5], [0.7]]), *grid(b=[[0.6]])]
+    assert best_peaks(runs, "accuracy") == dict(a=0.2, b=0.1)
+    table = grid_table(runs, "accuracy")
+    assert table.loc["a"].tolist() == [0.5, 0.7] and table.loc["b", "0.1"] == 0.6 and isnan(table.loc["b", "0.2"])
+
+
+def test_peaks_of_the_same_words_have_columns_of_their_own():
+    runs = [run_of("a", 0, [v], lr=lr) for v, lr in [(0.5, 0.01), (0.7, 0.0100000001)]]
+    assert grid_table(runs, "accuracy").to_numpy().tolist() == [[0.5, 0.7]]
+    assert best_peaks(runs, "accuracy") == {"a": 0.0100000001}

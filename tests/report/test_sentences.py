@@ -1,7 +1,6 @@
 """What a comparison says: true sentences about differences, noise, divergence and seeds."""
 
 from math import inf, nan
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from fastai_clr.report import Comparison
-from fastai_clr.report.verdicts import verdicts
+from fastai_clr.report.verdicts import judge
 from helpers import run_of, run_of_rows, runs_of
 
 A, B, C = (0.80, 0.82, 0.78), (0.90, 0.93, 0.87), (0.79, 0.84, 0.78)
@@ -88,7 +87,7 @@ def said_of(runs, baseline="a"):
         ([run_of("a", 0, [0.8]), run_of("b", 1, [0.9])],
             ["Final accuracy, 1 seed, difference to a (0.8) ± standard error:", "  b  0.9  no seed in common with a"],
         ),
-        (runs_of(a=A), ["Final accuracy, 3 seeds: a 0.8, and nothing to compare it with."]),
+        (runs_of(a=A), ["Final accuracy, 3 seeds: a 0.8."]),
         (runs_of(b=B, c=C), ["Final accuracy, 3 seeds; no run of the baseline a has finished:", "  b  0.9", "  c  0.8033"]),
     ],
 )  # fmt: skip
@@ -104,16 +103,11 @@ def test_better_is_what_the_t_test_says(shift):
 
 @pytest.mark.parametrize("n_seeds", [3, 10])
 def test_schedules_that_do_not_differ_are_called_different_in_5_percent_of_the_comparisons(n_seeds):
-    rng, wrong, n = np.random.default_rng(0), 0, 2000
-    for scores in rng.normal(size=(n, 4, n_seeds)):
-        runs = [
-            SimpleNamespace(
-                name=name, seed=k, final=lambda _, v=v: v, trouble=lambda _: None, lower_is_better={"f1": False}
-            )
-            for name, values in zip("abcd", scores)
-            for k, v in enumerate(values)
-        ]
-        wrong += any(row.words != "within noise" for row in verdicts(runs, list("abcd"), "a", "f1"))
+    rng, n = np.random.default_rng(0), 2000
+    wrong = sum(
+        any(judge(other - baseline, n_compared=3, lower_is_better=False) != "within noise" for other in others)
+        for baseline, *others in rng.normal(size=(n, 4, n_seeds))
+    )
     assert 0.03 < wrong / n < 0.055
 
 
@@ -164,9 +158,16 @@ def test_a_cell_shows_the_sentence_a_narrow_table_and_the_picture():
     assert plt.get_fignums() == [figure.number] and plt.gcf() is figure and plt.get_backend() == backend
 
 
+def test_a_cell_says_the_seeds_of_each_schedule_where_they_differ():
+    html = Comparison(runs_of(a=A, b=B[:2]), "a")._repr_html_()
+    assert "<td>baseline, 3 seeds</td>" in html and "<td>better, 2 seeds</td>" in html
+
+
 def test_a_cell_says_the_peaks_and_what_diverged():
     html = with_grid(dict(a=0.03, b=0.1))._repr_html_()
     assert "<th>peak</th>" in html and "<td>0.03</td>" in html and "try higher ones, too.</p>" in html
     html = Comparison([*runs_of(a=A[:1]), diverged("b", 0)], "a")._repr_html_()
-    assert "<td>diverged in 1 of 1 run</td>" in html and "nan" not in html.split("<img")[0]
+    assert (
+        "<td>baseline</td>" in html and "<td>diverged in 1 of 1 run</td>" in html and "nan" not in html.split("<img")[0]
+    )
     assert "<img" in Comparison([diverged("a", 0)], "a")._repr_html_()

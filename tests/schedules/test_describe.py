@@ -109,10 +109,19 @@ def test_a_ratio_that_nobody_thinks_of_is_not_said():
     assert describe(rates, [1.0], None, [100], is_whole=False) == "starts at 1e-07, rises for 100 batches to 1"
 
 
-def test_groups_of_the_same_peak_do_the_same():
-    assert Constant().describe(lr=[0.1, 0.1], n_batches=5) == (
-        "starts at 0.1, stays for 5 batches; the other parameter groups do the same"
-    )
+@pytest.mark.parametrize(
+    "peaks, said",
+    [
+        ([0.1], ""),
+        ([0.1, 0.1], "; the other parameter group does the same"),
+        ([0.01, 0.1], "; the other parameter group does the same with a peak of 0.01"),
+        ([0.1, 0.1, 0.1], "; the other parameter groups do the same"),
+        ([0.001, 0.01, 0.1], "; the other parameter groups do the same with peaks of 0.001 and 0.01"),
+        ([0.01, 0.01, 0.1], "; the other parameter groups do the same with peaks of 0.01 each"),
+    ],
+)
+def test_what_is_said_of_the_other_groups(peaks, said):
+    assert Constant().describe(lr=peaks, n_batches=5) == f"starts at 0.1, stays for 5 batches{said}"
 
 
 def test_rates_without_a_shape_are_not_told_stretch_by_stretch():

@@ -402,7 +402,10 @@ def test_without_validation_the_training_loss_counts(learner):
     learn.dls = DataLoaders(learn.dls.train, [])
     comparison = learn.compare_schedules(2, 1e-2, TWO, seeds=2)
     assert str(comparison).startswith("Final train_loss, 2 seeds, difference to flat")
-    assert "epochs to train_loss" in comparison.table and comparison.plot()[2].get_ylabel() == "train_loss"
+    assert (
+        "epochs to train_loss" in comparison.table
+        and comparison.plot()[2].get_ylabel() == "train_loss (lower is better)"
+    )
 
 
 def test_a_learner_with_a_dropout_and_a_batch_norm_gets_its_statistics_back(learn):
