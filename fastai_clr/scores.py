@@ -6,8 +6,6 @@ from math import inf, isnan, nan
 from numbers import Real
 from typing import Any
 
-__all__ = ["BestEpoch", "best_value", "gains", "is_lower_better", "recent_gain"]
-
 _LOWER = set(
     "loss losses error errors err mse rmse nrmse rmsse msle rmsle mae logmae medae mape wmape smape "
     "rmspe mase rae rrse l1 l2 perplexity ppl entropy crossentropy ce bce nll kl kld divergence deviance brier crps "

@@ -14,17 +14,6 @@ from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from torch._C import DisableTorchFunctionSubclass
 
-__all__ = [
-    "NATIVE",
-    "as_float",
-    "hyper_key",
-    "instance_attribute",
-    "is_callback",
-    "is_silent",
-    "train_epochs_from",
-    "write_hyper",
-]
-
 NATIVE: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", None) or {
     name: getattr(Learner, name)
     for name in ("fit", "_do_fit", "save", "load", "export", "lr_find", "predict", "__getattr__")

@@ -22,8 +22,6 @@ from .loop.selective import SelectiveCallback
 from .trials.compare import compare_schedules
 from .trials.suggest import suggest_clr
 
-__all__ = ["PATCHES", "install"]
-
 
 def _do_fit(self: Learner) -> None:
     plans = [cb.plan for cb in self.cbs if isinstance(cb, CLRCallback) and cb.plan is not None and not cb.is_paused]

@@ -12,8 +12,6 @@ from ..schedules.timetable import Timetable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["BatchRecord"]
-
 
 class BatchRecord:
     """What a fit did in each batch: the part of `learn.sched` that counts batches.

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["EpochColumns"]
-
 
 @dataclass(frozen=True)
 class EpochColumns:

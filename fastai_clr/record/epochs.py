@@ -14,8 +14,6 @@ from .columns import EpochColumns
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["EpochRecord"]
-
 
 class EpochRecord:
     """What a fit reached in each epoch, and at the end of each cycle: the part of `learn.sched` that counts epochs.

@@ -20,8 +20,6 @@ from ..schedules.timetable import Timetable
 from .batches import BatchRecord
 from .epochs import EpochRecord
 
-__all__ = ["Record"]
-
 _GONE = {
     "layer_opt": "the optimizer is `learn.opt`: read `learn.opt.hypers`, set with `learn.opt.set_hyper('lr', ...)`",
     "save_path": "a plot is not written to a file by itself: call `plt.savefig('lr.png')` after it",

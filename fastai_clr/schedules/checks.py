@@ -4,8 +4,6 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["as_list", "check_bool", "check_number", "check_peaks", "is_several", "set_number"]
-
 
 def check_number(
     name: str,

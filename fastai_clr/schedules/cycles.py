@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 
 from .checks import check_number, set_number
 
-__all__ = ["Cycle", "Cycles"]
-
 
 class Cycle(NamedTuple):
     """One cycle of a fit. Each field may be an array with a value for each step.

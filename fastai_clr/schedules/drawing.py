@@ -12,8 +12,6 @@ from .names import named_schedules
 from .schedule import Schedule
 from .timetable import Timetable
 
-__all__ = ["at_positions", "plot_schedules", "position_functions"]
-
 
 def plot_schedules(
     schedules: Any,

@@ -6,8 +6,6 @@ from typing import Any
 from .schedule import Schedule
 from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
 
-__all__ = ["by_name", "named_schedules"]
-
 _WITHOUT_NUMBERS: dict[str, Schedule] = {
     "constant": Constant(),
     "cosine": CosAnneal(slow_start=False),

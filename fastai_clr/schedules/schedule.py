@@ -15,8 +15,6 @@ from .cycles import Cycle, Cycles
 from .describe import describe
 from .timetable import Timetable
 
-__all__ = ["Schedule"]
-
 
 class Schedule:
     """A learning rate schedule: a pure function of the batch.

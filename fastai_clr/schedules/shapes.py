@@ -9,8 +9,6 @@ from .checks import check_bool, set_number
 from .cycles import Cycle
 from .schedule import Schedule
 
-__all__ = ["CircularLR", "CircularLRBeta", "Constant", "CosAnneal"]
-
 
 @dataclass(frozen=True, repr=False)
 class CircularLR(Schedule):

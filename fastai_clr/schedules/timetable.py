@@ -13,8 +13,6 @@ from .cycles import Cycles
 if TYPE_CHECKING:
     from .schedule import Schedule
 
-__all__ = ["Timetable"]
-
 BLOCK = 8192  # rows that are evaluated at once: in 1 ms, whatever the schedule
 
 Block = tuple["array[float]", "array[float] | None"]  # the factors of a block's rows, and their momentums

@@ -13,18 +13,6 @@ from ..fastai2 import instance_attribute
 from .gone07 import EVENTS
 from .short_errors import users_code
 
-__all__ = [
-    "as_callbacks",
-    "as_metrics",
-    "check_events",
-    "check_lr",
-    "check_per_group",
-    "clipping",
-    "default_lr",
-    "makes_optimizer",
-    "optimizer_for_fit",
-]
-
 
 def as_callbacks(cbs: Any) -> list[Any]:
     """A list of callback instances: None, one callback or several, as instances or classes, which are instantiated.

@@ -13,8 +13,6 @@ from torch.optim import Optimizer
 
 from .gone07 import REGULARISED
 
-__all__ = ["ATTRIBUTES", "check_left_over"]
-
 
 class Attribute07:
     """An attribute of 0.7's Learner, on the class of fastai 2's.

@@ -15,16 +15,6 @@ from . import gone07
 from .arguments import as_callbacks, as_metrics, clipping
 from .plan import FitPlan
 
-__all__ = [
-    "ARGUMENTS",
-    "ONLY_FIT_CLR",
-    "is_07_style",
-    "plan_of_07",
-    "translate",
-    "unknown_argument",
-    "unknown_argument_of_fit_clr",
-]
-
 ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and we have, with their defaults
     "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
     "wds": None, "metrics": None, "callbacks": None, "clip": None, "cycle_save_name": None, "best_save_name": None,

@@ -21,8 +21,6 @@ from .arguments import as_callbacks, check_lr, optimizer_for_fit
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
-__all__ = ["check_native_names", "fit", "native_fit", "plan_of_native"]
-
 native_fit: Callable[..., Any] = NATIVE["fit"]
 
 

@@ -16,8 +16,6 @@ from .arguments import as_callbacks, clipping
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
-__all__ = ["check_names", "fit_clr", "plan_of_clr"]
-
 
 def plan_of_clr(
     learn: Any,

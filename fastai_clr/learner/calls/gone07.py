@@ -4,8 +4,6 @@ from typing import Any
 
 from ...schedules.checks import is_several
 
-__all__ = ["EVENTS", "LR_FIND_ARGUMENTS", "METHODS", "REFUSED", "REGULARISED", "check_off"]
-
 _AVERAGE = (
     "average the weights with `swa = torch.optim.swa_utils.AveragedModel(learn.model)` and "
     "`cbs=Callback(after_step=lambda cb: swa.update_parameters(cb.learn.model))`"

@@ -25,8 +25,6 @@ from .arguments import (
 from .attributes07 import check_left_over
 from .short_errors import users_code
 
-__all__ = ["FitPlan"]
-
 
 @dataclass
 class FitPlan:

@@ -20,8 +20,6 @@ from .fit_clr import check_names, fit_clr, plan_of_clr
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
-__all__ = ["plan_of", "plot_schedule", "preview"]
-
 
 @plan_then_run
 def plot_schedule(

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-__all__ = ["plan_then_run", "users_code"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -18,8 +18,6 @@ from .loaders import FirstBatches, batches_per_epoch
 from .running import RunningFit, hypers_before_fit, running, running_fits, say
 from .selective import SelectiveCallback, Stage
 
-__all__ = ["CLRCallback", "scheduled_fit"]
-
 
 class CLRCallback(SelectiveCallback):
     """Set learning rate and momentum of every parameter group before each training batch.

@@ -12,8 +12,6 @@ from torch.optim import AdamW
 from ...schedules.checks import as_list
 from ..fastai2 import hyper_key, write_hyper
 
-__all__ = ["GroupHypers", "SavedHyper", "decouples_weight_decay", "rates_of_groups", "read_hyper"]
-
 
 def read_hyper(opt: Any, name: str) -> list[Any]:
     """The hyper-parameter `name` ('lr', 'mom', 'wd') of each parameter group."""

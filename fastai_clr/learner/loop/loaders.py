@@ -6,8 +6,6 @@ from typing import Any
 
 from fastcore.basics import GetAttr
 
-__all__ = ["FirstBatches", "batches_per_epoch"]
-
 
 def batches_per_epoch(dls: Any) -> int:
     """The length of the training data loader; raises TypeError if it has none, ValueError if it is 0."""

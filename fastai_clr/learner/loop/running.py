@@ -20,8 +20,6 @@ from ...scores import BestEpoch
 from ..fastai2 import as_float, instance_attribute, is_silent, write_hyper
 from .hypers import GroupHypers, SavedHyper, read_hyper
 
-__all__ = ["RunningFit", "hypers_before_fit", "is_in_a_fit", "keep_loop", "running", "running_fits", "say"]
-
 
 class RunningFit(ExitStack):
     """A fit while it runs. `callback(undo, ...)` registers what the end of the fit has to undo; the last comes first.

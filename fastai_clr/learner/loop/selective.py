@@ -7,8 +7,6 @@ from typing import Any
 
 from fastai.callback.core import Callback, event
 
-__all__ = ["SelectiveCallback", "Stage"]
-
 
 class Stage(Enum):
     """What a callback of ours is doing."""

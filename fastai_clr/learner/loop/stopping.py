@@ -20,8 +20,6 @@ from .callback import scheduled_fit
 from .running import say
 from .selective import SelectiveCallback
 
-__all__ = ["StopAtCycleEnd"]
-
 
 class StopAtCycleEnd(SelectiveCallback):
     """End the fit at the end of a cycle if the last cycles gained too little. The weights are those of that end.

@@ -33,8 +33,6 @@ from ..loop.loaders import batches_per_epoch
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
 
-__all__ = ["compare_schedules"]
-
 FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines, too
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
 

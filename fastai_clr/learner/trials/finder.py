@@ -6,8 +6,6 @@ import numpy as np
 
 from .sandbox import Sandbox
 
-__all__ = ["DIVISOR", "FINDER_BATCHES", "Curve", "find_curve", "peak_of"]
-
 Curve = tuple[list[float], list[float]]  # rates and losses, one per batch
 
 FINDER_BATCHES = 100  # as lr_find's own

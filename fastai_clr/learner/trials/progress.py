@@ -8,8 +8,6 @@ from fastprogress.fastprogress import progress_bar
 
 from ..fastai2 import instance_attribute
 
-__all__ = ["ExperimentBar"]
-
 
 class ExperimentBar:
     """A bar over several fits; silent for a Learner without a progress bar, as in `no_bar()`.

@@ -13,8 +13,6 @@ from ...report.suggestion import Trial
 from .progress import ExperimentBar
 from .sandbox import Sandbox
 
-__all__ = ["FEWEST", "Race", "best_step", "cycle_length", "half_decade", "next_step", "two_digits"]
-
 FEWEST = 10  # batches in a cycle
 # Losses that differ by less say little. Of the 20 tasks in tests/benchmarks/advice.py the losses of one differ by less
 # with budget=1, the wages: the suggestion costs most there.

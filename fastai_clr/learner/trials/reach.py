@@ -11,8 +11,6 @@ import pandas as pd
 import torch
 from PIL import Image
 
-__all__ = ["is_data", "is_of_a_library", "names_used_by", "reachable"]
-
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, BuiltinFunctionType)
 _DATA = (torch.Tensor, np.ndarray, pd.DataFrame, pd.Series, pd.Index, Image.Image)
 _LIBRARIES = ("fastai", "fastcore", "fastprogress", "fastai_clr", "torch", "numpy", "pandas", "sklearn", "builtins")

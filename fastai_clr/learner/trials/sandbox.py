@@ -27,8 +27,6 @@ from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from .reach import is_data, is_of_a_library, names_used_by, reachable
 
-__all__ = ["Sandbox", "sandbox"]
-
 _SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb comet neptune azureml captum".split()}
 
 

@@ -23,8 +23,6 @@ from .progress import ExperimentBar
 from .race import FEWEST, Race, best_step, cycle_length, half_decade, two_digits
 from .sandbox import sandbox
 
-__all__ = ["suggest_clr"]
-
 DIV = CUT_DIV = 10
 N_FINDERS = 3  # where lr_find decides alone; where it only says where a race starts, one
 WITHOUT_FINDER = 0.01  # where a race starts that has no batches to spare for lr_find
