@@ -24,6 +24,9 @@ MODULES = {
 }
 
 
+ROOMS = ["__init__", "patches", "trials", "calls", "loop", "fastai2"]  # in learner/, from the top down
+
+
 def imports(path):
     """The modules that a file imports at its top level, by their full names; the package's own as far as the file."""
     package = path.parent.relative_to(ROOT).parts
@@ -50,6 +53,58 @@ def test_imports_point_down(module):
         assert imported in MODULES, f"{module} imports {imported}"
         same = wing(module) == wing(imported) != "__init__"
         assert same or order.index(wing(module)) < order.index(wing(imported)), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", [o for o in MODULES if o.startswith("fastai_clr.learner.")])
+def test_in_learner_too(module):
+    for imported in imports(MODULES[module]):
+        if imported.startswith("fastai_clr.learner"):
+            here, there = [(o.split(".") + ["__init__"])[2] for o in (module, imported)]
+            assert here == there or ROOMS.index(here) < ROOMS.index(there), f"{module} imports {imported}"
+
+
+def test_the_rooms_of_learner():
+    assert {p.stem for p in (PACKAGE / "learner").iterdir() if p.name != "__pycache__"} == set(ROOMS)
+
+
+def test_no_file_name_stands_twice():
+    names = [p.name for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    assert {o for o in names if names.count(o) > 1} == set()
+
+
+def private_names(path):
+    """The names with one underscore that a file uses, and those that it makes."""
+    used, made = set(), {o for o in ast.walk(ast.parse(path.read_text()))}
+    names = {"used": set(), "made": set()}
+    for node in made:
+        if isinstance(node, ast.Attribute):
+            is_made = isinstance(node.ctx, ast.Store) and getattr(node.value, "id", None) in ("self", "cls", "record")
+            names["made" if is_made else "used"].add(node.attr)
+        elif isinstance(node, ast.Name):
+            names["made" if isinstance(node.ctx, ast.Store) else "used"].add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names["made"].add(node.name)
+        elif isinstance(node, ast.arg):
+            names["made"].add(node.arg)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names["used"] |= {part for o in node.names for part in o.name.split(".")}
+            names["used"] |= set((getattr(node, "module", None) or "").split("."))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+            names["used"].add(node.value)  # of `getattr`, say, or of `__slots__`
+    return [{o for o in names[k] if o.startswith("_") and not o.startswith("__")} - {"_"} for k in ("used", "made")]
+
+
+PROTOCOL = {"_stateattrs"}  # fastai's callbacks tell it so what to leave out of a copy
+KEYS = {"_do_fit"}  # of the table of patches
+
+
+def test_private_names_of_others_stand_in_one_file():
+    found = {path: private_names(path) for path in MODULES.values()}
+    ours = set().union(*(made for _, made in found.values()))
+    theirs = {path.name: used - ours - PROTOCOL for path, (used, _) in found.items() if path.name != "fastai2.py"}
+    assert {name: o for name, o in theirs.items() if o} == {}
+    used, made = found[PACKAGE / "learner" / "fastai2.py"]
+    assert used - made - ours, "this test sees none, so it cannot fail"
 
 
 def test_there_are_no_circles():
