@@ -103,7 +103,7 @@ def compare_schedules(
     n_runs = len(on_grid) + len(seeds) * len(schedules)
     grid_runs, runs = [], []
     trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
-    with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box:
+    with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box, box:
         try:
             for name, seed, peak in on_grid:
                 grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
@@ -177,7 +177,7 @@ class _Trainer:
     def train(self, box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
         with box.copy(seed, self.init) as (twin, twin_cbs):
             copies = dict(zip(map(id, box.cbs), twin_cbs))
-            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs]]
+            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs] if id(cb) in copies]
             moves_bar = bar.begin(f"{name}{at}, seed {seed}", self.n_trained * self.n_epoch)
             fit = twin.fit_one_cycle if self.schedules[name] == "one_cycle" else twin.fit
             began = perf_counter()

@@ -94,7 +94,7 @@ def suggest_clr(
 def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
     """The peak that `lr_find` alone suggests, why, and its curves."""
     curves: list[Curve] = []
-    with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box:
+    with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box, box:
         try:
             for k in range(N_FINDERS):
                 bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
@@ -130,7 +130,7 @@ def _by_race(
             f"budget should be at least {3 * FEWEST / n_batches:.2g} here, which is 3 cycles of {FEWEST} batches, but "
             f"given {budget / n_batches:.2g}"
         )
-    with ExperimentBar(learn, budget, n_iter) as bar, sandbox(learn) as box:
+    with ExperimentBar(learn, budget, n_iter) as bar, sandbox(learn) as box, box:
         race = Race(box, bar, WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
         try:
             if n_find:

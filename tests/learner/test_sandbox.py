@@ -4,6 +4,7 @@ import gc
 import pickle
 import random
 import signal
+import sys
 import time
 import weakref
 from functools import partial
@@ -353,17 +354,152 @@ class Splitter:
         return [self.hidden["parameters"]()]
 
 
-HIDDEN = {}
+def in_a_notebook(learn, source):
+    """The names that a notebook has after the cell `source`."""
+    names = {"__name__": "__main__", "learn": learn, "model": learn.model, "dls": learn.dls, "Callback": Callback}
+    exec("import random; from types import SimpleNamespace; from functools import partial, lru_cache\n" + source, names)
+    return names
+
+
+METRIC = "def metric(predictions, targets): return "
+REFERENCES = {
+    "a generator": METRIC + "sum(learn.epoch for _ in range(2))",
+    "a comprehension": METRIC + "max([learn.epoch for _ in range(2)])",
+    "a lambda inside": METRIC + "(lambda: learn.epoch)()",
+    "a function inside": METRIC + "f()\ndef metric(p, y):\n  def f(): return learn.epoch\n  return f()",
+    "a class inside": "def metric(p, y):\n  class A:\n    epoch = learn.epoch\n  return A.epoch",
+    "a helper": "def helper(): return learn.epoch\n" + METRIC + "helper()",
+    "a helper's helper": "def one(): return learn.epoch\ndef two(): return one()\n" + METRIC + "two()",
+    "a helper passed on": "def helper(_): return learn.epoch\n" + METRIC + "max(map(helper, [1]))",
+    "a cached helper": "@lru_cache\ndef helper(): return learn.epoch\n" + METRIC + "helper()",
+    "a helper class": "class Helper:\n  def __init__(self): self.n = learn.epoch\n" + METRIC + "Helper().n",
+    "a helper object": "class Helper:\n  def n(self): return learn.epoch\nhelper = Helper()\n" + METRIC + "helper.n()",
+    "a property": "class Helper:\n  @property\n  def n(self): return learn.epoch\nhelper = Helper()\n" + METRIC + "helper.n",
+    "a static method": "class Helper:\n  @staticmethod\n  def n(): return learn.epoch\n" + METRIC + "Helper.n()",
+    "a class method": "class Helper:\n  @classmethod\n  def n(cls): return learn.epoch\n" + METRIC + "Helper.n()",
+    "a list": "box = [learn]\n" + METRIC + "box[0].epoch",
+    "a dict in a list": "box = [{'a': (learn,)}]\n" + METRIC + "box[0]['a'][0].epoch",
+    "a namespace": "box = SimpleNamespace(learn=learn)\n" + METRIC + "box.learn.epoch",
+    "an object": "class Box: pass\nbox = Box(); box.learn = learn\n" + METRIC + "box.learn.epoch",
+    "a class attribute": "class Box: learn = learn\n" + METRIC + "Box.learn.epoch",
+    "a function's attribute": "def box(): pass\nbox.learn = learn\n" + METRIC + "box.learn.epoch",
+    "a module": "from types import ModuleType\nbox = ModuleType('box'); box.learn = learn\n" + METRIC + "box.learn.epoch",
+    "a partial by name": "def f(o): return o.epoch\nf = partial(f, learn)\n" + METRIC + "f()",
+    "a bound method": "validate = learn.validate\n" + METRIC + "len(validate())",
+    "a default": "def metric(predictions, targets, o=learn): return o.epoch",
+    "a keyword default": "def metric(predictions, targets, *, o=[learn]): return o[0].epoch",
+    "a default inside": "def helper(o=learn): return o.epoch\n" + METRIC + "helper()",
+    "a layer": "layer = model[0]\n" + METRIC + "float(layer.bias.sum())",
+    "a parameter": "weight = model[0].weight\n" + METRIC + "float(weight.sum())",
+    "the Recorder": "recorder = learn.recorder\n" + METRIC + "len(recorder.values)",
+    "the data loaders": METRIC + "len(list(dls.valid))",
+    "a loader": "train = dls.train\n" + METRIC + "len(list(train))",
+    "a decorated metric": "def twice(f):\n  def g(*o): return 2 * f(*o)\n  return g\n@twice\n" + METRIC + "learn.epoch",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", REFERENCES)
+def test_a_metric_may_not_refer_to_the_learner_by(how, learn):
+    learn.metrics = [in_a_notebook(learn, REFERENCES[how])["metric"]]
+    with pytest.raises(ValueError, match=r"metrics\[0\] should not refer to the Learner or its model by name"):
+        sandbox(learn)
+
+
+CALLBACK = "class Cb(Callback):\n  def __init__(self): self.seen = []\n  def after_epoch(self): "
+CALLBACKS = {
+    "a generator": CALLBACK + "self.seen.append(sum(learn.epoch for _ in range(2)))",
+    "a helper": "def helper(): return model\n" + CALLBACK + "helper()",
+    "a list": "box = [learn]\n" + CALLBACK + "self.seen.append(box[0].epoch)",
+    "a base class": "class Base(Callback):\n  def before_fit(self): learn\nclass Cb(Base): pass",
+    "an object it has": "class A:\n  def n(self): return learn.epoch\nclass Cb(Callback):\n  def __init__(self): self.a = A()",
+    "a closure it has": "class Cb(Callback):\n  def __init__(self): self.f = (lambda o: lambda: o.epoch)(learn)",
+    "itself": "class Cb(Callback):\n  def after_epoch(self): cb.seen = 1\ncb = Cb(); learn.add_cb(cb)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", CALLBACKS)
+def test_a_callback_may_not_refer_to_the_learner_by(how, learn):
+    names = in_a_notebook(learn, CALLBACKS[how])
+    if "cb" not in names:
+        learn.add_cb(names["Cb"]())
+    with pytest.raises(ValueError, match="callback Cb should not refer to the Learner or its model by name"):
+        sandbox(learn)
+
+
+def test_a_transform_may_not_refer_to_the_learner(learn):
+    learn.dls.train.after_batch = in_a_notebook(learn, "def f(b): return b[0] * learn.epoch, b[1]")["f"]
+    with pytest.raises(ValueError, match="dls should not refer to the Learner or its model by name"):
+        sandbox(learn)
+
+
+NO_REFERENCES = {
+    "attributes": "class Cb(Callback):\n  def after_epoch(self): self.learn.model, self.model, self.dls.train, self.learn",
+    "attributes inside": "class Cb(Callback):\n  def after_epoch(self): [self.learn.epoch for _ in range(2)]; (lambda: self.model)()",
+    "local variables": "class Cb(Callback):\n  def after_epoch(self): learn = self.learn; model = learn.model; return [model for _ in [1]]",
+    "arguments": "def f(learn, model=None): return learn.epoch\nclass Cb(Callback):\n  def after_epoch(self): f(self.learn, model=1)",
+    "keywords": "class Cb(Callback):\n  def after_epoch(self): dict(learn=self.epoch)['learn']",
+    "what __init__ names": "class Cb(Callback):\n  def __init__(self): self.n = len(learn.dls.train); super().__init__()",
+    "an __init__ of a base": "class A(Callback):\n  def __init__(self): self.n = learn.lr\nclass Cb(A):\n  def after_epoch(self): super().__repr__()",
+    "its class's attribute": "class Cb(Callback):\n  seen = []\n  def __init__(self): learn\n  def after_epoch(self): Cb.seen.append(1)",
+    "the vocabulary": "dls.vocab = ['a']\nclass Cb(Callback):\n  def after_epoch(self): dls.vocab[0]",
+    "an import": "import torch\nclass Cb(Callback):\n  def after_epoch(self): torch.nn.functional.relu(torch.zeros(1))",
+    "what nobody calls": "def f(): return learn\nclass Cb(Callback):\n  def after_epoch(self): self.f = 1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NO_REFERENCES)
+def test_no_reference_are(what, learn):
+    learn.add_cb(in_a_notebook(learn, NO_REFERENCES[what])["Cb"]())
+    assert len(learn.compare_schedules(1, 1e-2, ["constant"], seeds=1).runs) == 1
+
+
+def test_a_partial_or_bound_method_that_is_held_is_copied(learn):
+    """It holds the Learner, but looks nothing up."""
+    epochs = []
+    learn.metrics = [partial(lambda o, p, y: epochs.append(o.epoch) or 0.0, learn)]
+    learn.on_end = learn.validate
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.fit(2, 1e-2)
+        assert epochs == [0, 0, 1, 1] and twin.on_end.__self__ is twin
+
+
+def test_the_notebook_itself_is_no_reference(learn):
+    """`get_ipython` is a method of the shell, which holds all names of the notebook."""
+    shell = type("Shell", (), {"__module__": "ipykernel.zmqshell", "get_ipython": lambda self: self})()
+    shell.user_ns = in_a_notebook(learn, "class Cb(Callback):\n  def after_epoch(self): get_ipython()")
+    shell.user_ns["get_ipython"] = shell.get_ipython
+    learn.add_cb(shell.user_ns["Cb"]())
+    assert sandbox(learn)
+
+
+def test_a_callback_that_takes_the_learner_from_self_gets_that_of_its_copy(learn):
+    source = """
+class Cb(Callback):
+    def after_epoch(self):
+        sums.append(sum(float(p.detach().abs().sum()) for p in self.model.parameters()))
+        epochs.append(self.learn.epoch)
+sums, epochs = [], []
+"""
+    names = in_a_notebook(learn, source)
+    learn.compare_schedules(2, {"low": 1e-3, "high": 1e-1}, {"low": "constant", "high": "constant"}, seeds=1, cbs=names["Cb"]())
+    low, high = names["sums"][:2], names["sums"][2:]
+    assert names["epochs"] == [0, 1, 0, 1] and high[1] > high[0] > low[0] and high[0] > 2 * low[1]
 
 
 class ChangesTheOriginal(Callback):
     def after_epoch(self):
+        from test_sandbox import HIDDEN  # by an import, which is no name
+
         with torch.no_grad():
             next(HIDDEN["learn"].model.parameters()).add_(0)
 
 
+HIDDEN = {}
+
+
 def test_a_change_of_the_original_that_nothing_foretold_is_an_error(learn, monkeypatch):
     monkeypatch.setitem(HIDDEN, "learn", learn)
+    monkeypatch.setitem(sys.modules, "test_sandbox", sys.modules[__name__])
     with pytest.raises(RuntimeError, match="training a copy changed the Learner's own model"):
         learn.compare_schedules(1, 1e-2, ["constant"], cbs=ChangesTheOriginal())
 
