@@ -66,20 +66,21 @@ class Sandbox:
         for cb in learn.cbs:
             if _shows_or_saves(cb) or isinstance(cb, StopAtCycleEnd) or (in_a_fit and isinstance(cb, SelectiveCallback)):
                 left_out[id(cb)] = cb
-        held = {name: o for name, o in vars(learn).items() if name not in ("sched", "logger")}
-        self._left_out = [name for name, o in held.items() if is_made_of(o, left_out)]
+        held = dict(vars(learn))
+        theirs = {name: o for name, o in held.items() if name in ("sched", "logger") or is_made_of(o, left_out)}
+        self._left_out = list(theirs)
         roots = {name: held.pop(name) for name in ("splitter", "opt_func", "loss_func", "model")}
         roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
         roots |= {f"callback {cb!r}": cb for cb in [*learn.cbs, *self.cbs]}
-        roots |= {name: o for name, o in held.items() if name not in self._left_out}
+        roots |= {name: o for name, o in held.items() if name not in theirs}
         everything = _check_functions(learn, roots, left_out)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
         self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
-        nothing = [*left_out.values(), *(o for o in everything if isinstance(o, _BaseDataLoaderIter))]
-        nothing += [vars(learn).get("sched"), learn.opt if learn.opt is not learn.opt_func else None]
+        nothing = [*left_out.values(), *(o for o in everything if isinstance(o, _BaseDataLoaderIter)), theirs.get("sched")]
+        nothing += [] if learn.opt is learn.opt_func else [learn.opt]
         self._memo |= {id(o): None for o in nothing}
-        callables = [o for o in everything if isinstance(o, (MethodType, partial, FunctionType))]
-        self._memo |= {id(o): _do_nothing for o in callables if is_made_of(o, left_out)}
+        methods = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]
+        self._memo |= {id(o): _do_nothing for o in methods if isinstance(o, (MethodType, partial, FunctionType))}
         self._original = [(t, t._version, t.grad) for t in _tensors(learn)]
         self._at_end: list[Callable[[], Any]] = []
         self._is_frozen = False
@@ -147,7 +148,7 @@ class Sandbox:
             gc.collect()  # a Learner is full of cycles; the next copy needs its memory
 
     def _prepare(self, twin: Any, cbs: list[Any]) -> None:
-        for name in [*self._left_out, "sched"]:
+        for name in self._left_out:
             twin.__dict__.pop(name, None)
         twin.cbs = L(cb for cb in twin.cbs if cb is not None)
         for cb in [*twin.cbs, *cbs]:

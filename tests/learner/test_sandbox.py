@@ -22,11 +22,13 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
+from fastcore.imports import noop
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
 from torch import nn
 from torch.utils.data import BatchSampler, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from fastai_clr.all import CircularLR, CLRCallback
+from fastai_clr.learner.reach import reachable
 from fastai_clr.learner.sandbox import sandbox
 from helpers import DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
 
@@ -228,6 +230,115 @@ def test_an_optimizer_that_the_user_built_trains_the_copy(learner):
         twin.fit(1, 1e-2)
         assert weights_of(twin) != before
     assert weights_of(learn) == before and str(learn.opt.state_dict()) == state and learn.opt is learn.opt_func
+
+
+def stop_a_fit(learn, error, how):
+    """End a fit of a Learner that shows a bar and logs to a file by an exception, as a user would see it."""
+    learn.logger = print
+    learn.add_cbs([ProgressCallback(), CSVLogger()])
+
+    class Stops(Callback):
+        def after_batch(self):
+            if self.learn.iter == 1 and self.training == (how != "in validation"):
+                raise error("in a batch")
+
+    fits = {
+        "ours": lambda: learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5), cbs=Stops()),
+        "fastai's": lambda: learn.fit(1, 1e-2, cbs=Stops()),
+        "one cycle": lambda: learn.fit_one_cycle(1, 1e-2, cbs=Stops()),
+        "in validation": lambda: learn.fit(1, 1e-2, cbs=Stops()),
+    }
+    with pytest.raises(error):
+        fits[how]()
+
+
+@pytest.mark.parametrize("how", ["ours", "fastai's", "one cycle", "in validation"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_experiments_after_a_fit_that_did_not_end(learn, error, how, capsys):
+    stop_a_fit(learn, error, how)
+    logger, written = learn.logger, (learn.path / "history.csv").read_text()
+    capsys.readouterr()
+    with learn.no_bar():
+        learn.compare_schedules(1, 1e-2, THREE, seeds=1)
+        learn.suggest_clr(3, 1e-2, budget=1)
+    assert learn.logger == logger and (learn.path / "history.csv").read_text() == written
+    assert capsys.readouterr().out == ""
+    learn.suggest_clr(3, 1e-2, budget=1)
+
+
+class Holds(Callback):
+    """Holds what belongs to another callback, and uses it."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def after_epoch(self):
+        assert self.log is None or self.log([self.epoch]) is None
+
+
+HELD_OF = {
+    "the callback": lambda cb: cb,
+    "a method": lambda cb: cb._write_line,
+    "a partial": lambda cb: partial(cb._write_line),
+    "a partial of its class": lambda cb: partial(type(cb)._write_line, cb),
+    "a nested partial": lambda cb: partial(partial(print, file=cb), cb._write_line),
+    "a closure": lambda cb: lambda log: cb._write_line(log),
+    "a closure over a method": lambda cb: (lambda write: lambda log: write(log))(cb._write_line),
+    "a default": lambda cb: lambda log, cb=cb: cb._write_line(log),
+}
+
+
+@pytest.mark.parametrize("what", HELD_OF)
+def test_what_the_learner_holds_of_a_callback_that_is_left_out_is_left_out(what, learn):
+    logger = CSVLogger()
+    learn.add_cb(logger)
+    held = HELD_OF[what](logger)
+    learn.logger, learn.write = held if callable(held) else learn.logger, held
+    if what != "the callback":
+        learn.add_cb(Holds(held))
+        learn.model[0].register_forward_hook(held)
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.fit(1, 1e-2)
+        assert "write" not in vars(twin) and twin.logger is noop
+        assert not any(isinstance(o, CSVLogger) for o in reachable(twin))
+    assert learn.write is held and not (learn.path / "history.csv").exists()
+
+
+class TakesNoPart(Callback):
+    take_part = False
+
+    def after_epoch(self):
+        (self.path / "mine.txt").write_text("x")
+
+
+class TakesPart(Callback):
+    def after_epoch(self):
+        seen.append(self.epoch)
+
+
+class Again(TakesNoPart):
+    take_part = True
+
+    def after_epoch(self):
+        seen.append("again")
+
+
+seen = []
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["to the experiment", "to the Learner"])
+def test_a_callback_says_whether_it_takes_part(learn, given):
+    seen.clear()
+    learn.take_part = learn.model.take_part = False  # a callback hands on what it does not know
+    cbs = [TakesNoPart(), TakesPart(), Again(), TakesPart()]
+    cbs[-1].take_part = False
+    learn.add_cbs([] if given else cbs)
+    learn.compare_schedules(1, 1e-2, ["constant"], seeds=1, cbs=cbs if given else None)
+    assert seen == [0, "again"] or seen == ["again", 0]
+    assert not list(learn.path.rglob("mine.txt")) and (given or learn.takes_no_part in learn.cbs)
+    if not given:
+        learn.fit(1, 1e-2)
+        assert (learn.path / "mine.txt").exists() and seen.count(0) == 3
 
 
 class MyLogger(CSVLogger):
