@@ -5,13 +5,15 @@ import copyreg
 import gc
 import inspect
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from types import FunctionType, MethodType
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -76,9 +78,8 @@ class Sandbox:
         everything = _check_functions(learn, roots, left_out)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
         self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
-        nothing = [*left_out.values(), *(o for o in everything if isinstance(o, _BaseDataLoaderIter)), theirs.get("sched")]
-        nothing += [] if learn.opt is learn.opt_func else [learn.opt]
-        self._memo |= {id(o): None for o in nothing}
+        nothing = [*left_out.values(), *(o for o in everything if isinstance(o, _BaseDataLoaderIter))]
+        self._memo |= {id(o): None for o in [*nothing, theirs.get("sched"), learn.opt]}
         methods = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]
         self._memo |= {id(o): _do_nothing for o in methods if isinstance(o, (MethodType, partial, FunctionType))}
         self._original = [(t, t._version, t.grad) for t in _tensors(learn)]
@@ -87,10 +88,9 @@ class Sandbox:
 
     def __enter__(self) -> "Sandbox":
         if not self._at_end:
-            folder = TemporaryDirectory()
-            self._folder = Path(folder.name)
+            self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
             self._at_end = [
-                folder.cleanup,
+                partial(shutil.rmtree, self._folder, ignore_errors=True),
                 gc.unfreeze,
                 partial(torch.set_rng_state, torch.get_rng_state()),
                 partial(np.random.set_state, np.random.get_state()),
@@ -116,6 +116,7 @@ class Sandbox:
         made. Raises ValueError if the optimizer cannot be made, RuntimeError if training the copy changed the Learner's
         own model.
         """
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         if not self._is_frozen:
             gc.freeze()  # collecting a copy then takes milliseconds: it need not look at all that was there before
             self._is_frozen = True
@@ -133,10 +134,13 @@ class Sandbox:
             before = _parameters(twin)
             if init is not None:
                 init(twin.model)
-            if opt is None or _parameters(twin) != before:
-                self._make_optimizer(twin, hypers)
+            if _parameters(twin) != before:
+                self._make_optimizer(twin, hypers, "init replaces parameters")
+            elif opt is None:
+                self._make_optimizer(twin, hypers, "its class wants more than parameter groups")
             else:
                 twin.opt = opt
+                twin.opt_func = opt if self._learn.opt_func is self._learn.opt else twin.opt_func
             self._check_optimizer(twin)
             del opt, before
             yield twin, cbs
@@ -160,19 +164,19 @@ class Sandbox:
             module.zero_grad(set_to_none=True)
             _compile_as(module, original)
 
-    def _make_optimizer(self, twin: Any, hypers: list[Any] | None) -> None:
+    def _make_optimizer(self, twin: Any, hypers: list[Any] | None, reason: str) -> None:
         """Make the copy's optimizer by `opt_func`, with the hyper-parameters of the Learner's optimizer if it has one.
 
-        Raises ValueError if that is of another kind.
+        Raises ValueError if that is of another kind. reason: why it cannot be copied, for the message.
         """
-        twin.create_opt()
+        if hypers is None or not isinstance(self._learn.opt_func, OptimWrapper):  # which has its parameters already
+            twin.create_opt()
         if hypers is None:
             return
-        if isinstance(twin.opt_func, OptimWrapper) or _kind(twin.opt) != _kind(self._learn.opt):
+        if twin.opt is None or _kind(twin.opt) != _kind(self._learn.opt):
             raise ValueError(
-                "where init replaces parameters, opt_func should make an optimizer like learn.opt with as many "
-                "parameter groups, but it makes another: set learn.opt = None, or let init change the parameters in "
-                "place"
+                f"opt_func should make an optimizer like learn.opt, with as many parameter groups, since {reason}, but "
+                "it makes another: set learn.opt = None to train with what opt_func makes"
             )
         for name in set(hypers[0]) & set(twin.opt.hypers[0]):
             twin.opt.set_hyper(name, [h[name] for h in hypers])
@@ -254,7 +258,10 @@ def _optimizer_without_state(opt: Any, memo: dict[int, Any]) -> Any:
     else:  # `_keep_on_clear`: which parameters have weight decay, and which are trained in a frozen group
         kept = opt._keep_on_clear
         memo |= {id(o): {name: o[name] for name in kept if name in o} for o in opt.state.values()}
-    return copy.deepcopy(opt, memo)
+    opt = copy.deepcopy(opt, memo)
+    if not isinstance(opt, OptimWrapper):
+        opt.clear_state()  # a subclass may keep more, as Lookahead does
+    return opt
 
 
 def _kind(opt: Any) -> Any:

@@ -5,9 +5,11 @@ import pickle
 import random
 import signal
 import sys
+import tempfile
 import time
 import weakref
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
-from fastai.optimizer import OptimWrapper
+from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from fastcore.imports import noop
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
 from torch import nn
@@ -341,6 +343,180 @@ def test_a_callback_says_whether_it_takes_part(learn, given):
         assert (learn.path / "mine.txt").exists() and seen.count(0) == 3
 
 
+# -- the optimizer -----------------------------------------------------------------------------------------------------------
+
+
+def groups_by_hand(learn):
+    """Three groups where the splitter makes one."""
+    learn.splitter = lambda model: list(model.parameters())
+    learn.opt = Adam([list(o.parameters()) for o in learn.model], lr=1e-3, eps=1e-3)
+
+
+def the_head_alone(learn):
+    learn.opt = SGD([list(learn.model[2].parameters())], lr=1e-3, mom=0.5)
+
+
+def wrapped(learn, make, **kwargs):
+    learn.opt = OptimWrapper(opt=make(learn.model.parameters(), **kwargs))
+
+
+OPTIMIZERS_SET = {
+    "none": lambda learn: None,
+    "torch's SGD": partial(wrapped, make=torch.optim.SGD, lr=0.1, momentum=0.8, nesterov=True, weight_decay=0.01),
+    "torch's AdamW": partial(wrapped, make=torch.optim.AdamW, lr=0.1, betas=(0.8, 0.9), eps=1e-2),
+    "torch's Adagrad": partial(wrapped, make=torch.optim.Adagrad, lr=0.1, initial_accumulator_value=0.5),
+    "torch's RMSprop": partial(wrapped, make=torch.optim.RMSprop, lr=0.1, centered=True),
+    "groups of torch's": lambda learn: setattr(learn, "opt", OptimWrapper(opt=torch.optim.SGD(
+        [{"params": o.parameters(), "weight_decay": i / 10} for i, o in enumerate(learn.model)], lr=0.1))),
+    "groups by hand": groups_by_hand,
+    "the head alone": the_head_alone,
+    "eps": lambda learn: learn.create_opt() or learn.opt.set_hyper("eps", 1.0),
+    "eps of each group": lambda learn: learn.create_opt() or learn.opt.set_hyper("eps", [1.0, 0.1, 0.01]),
+    "weight decay": lambda learn: learn.create_opt() or learn.opt.set_hyper("wd", 0.5),
+    "momentum": lambda learn: learn.create_opt() or learn.opt.set_hyper("mom", 0.2),
+    "Lookahead": lambda learn: setattr(learn, "opt", ranger(learn.splitter(learn.model), lr=1e-3, mom=0.7)),
+    "one that opt_func is": lambda learn: setattr(learn, "opt_func", OptimWrapper(
+        opt=torch.optim.SGD(learn.model.parameters(), lr=0.1, momentum=0.7))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
+@pytest.mark.parametrize("name", OPTIMIZERS_SET)
+def test_a_copy_trains_with_the_optimizer_that_the_learner_has(learner, tmp_path, name, trained):
+    """As `learn.fit` does, but for the optimizer's state."""
+    learn = learner(n_groups=3, shuffle=False)
+    OPTIMIZERS_SET[name](learn)
+    if trained:
+        learn.fit(1, 1e-2)
+    before = None if learn.opt is None else pickle.dumps(learn.opt.state_dict())
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.fit(1, 1e-3)
+        assert not any(p is q for g in twin.opt.param_lists for p in g for q in learn.model.parameters())
+        assert type(twin.opt) is type(learn.opt) or learn.opt is None
+    assert before is None or (learn.opt is not None and pickle.dumps(learn.opt.state_dict()) == before)
+    if learn.opt is not None:
+        clear_state(learn.opt)
+    torch.manual_seed(0)
+    learn.fit(1, 1e-3)
+    assert weights_of(learn) == weights_of(twin)
+
+
+def clear_state(opt):
+    inner = vars(opt).get("opt")
+    if isinstance(inner, torch.optim.Adagrad):
+        opt.opt = type(inner)(inner.param_groups, initial_accumulator_value=0.5)
+    else:
+        opt.clear_state()
+
+
+def test_weight_decay_of_batch_norm_and_what_is_frozen_stay_as_they_are(learner):
+    """fastai keeps both in the optimizer's state."""
+    learn = learner(n_groups=2, shuffle=False, wd_bn_bias=False, wd=0.5)
+    learn.model.insert(1, nn.BatchNorm1d(8))
+    learn.freeze()
+    learn.fit(1, 1e-2)
+    flags = [{k: v for k, v in learn.opt.state[p].items() if k in ("do_wd", "force_train")} for p, *_ in learn.opt.all_params()]
+    assert {"force_train": True, "do_wd": False} in flags
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        assert [twin.opt.state[p] for p, *_ in twin.opt.all_params()] == flags
+        twin.opt.freeze_to(-1)
+        assert [p.requires_grad for p in twin.model.parameters()] == [p.requires_grad for p in learn.model.parameters()]
+
+
+def test_an_experiment_inside_a_fit_has_the_hyper_parameters_from_before_it(learner):
+    learn, moms = learner(), []
+
+    class Inside(Callback):
+        def after_epoch(self):
+            with sandbox(self.learn) as box, box.copy(0) as (twin, _):
+                moms.append((self.opt.hypers[0]["mom"], twin.opt.hypers[0]["mom"]))
+
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, 0.95, 0.85), cbs=Inside())
+    assert [mom for _, mom in moms] == [0.9, 0.9] and moms[0][0] != 0.9
+
+
+def test_the_state_is_not_copied(learner):
+    """It is twice as large as the model; the copies of a large model would need the memory."""
+    learn = learner()
+    learn.fit(1, 1e-3)
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        assert not any(isinstance(o, torch.Tensor) for state in twin.opt.state.values() for o in state.values())
+
+
+def replace_all(model):
+    for i, layer in enumerate(model):
+        model[i] = nn.Linear(layer.in_features, layer.out_features)
+
+
+@pytest.mark.parametrize("name", ["eps", "eps of each group", "weight decay", "momentum"])
+def test_an_optimizer_for_new_layers_has_the_learners_hyper_parameters(learner, name):
+    learn = learner(n_groups=3)
+    OPTIMIZERS_SET[name](learn)
+    with sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
+        assert [dict(h) for h in twin.opt.hypers] == [dict(h) for h in learn.opt.hypers]
+        assert [id(p) for g in twin.opt.param_lists for p in g] == [id(p) for p in twin.model.parameters()]
+
+
+def test_a_torch_optimizer_for_new_layers_has_the_learners_hyper_parameters(learner):
+    learn = learner(n_groups=3, opt_func=partial(OptimWrapper, opt=torch.optim.AdamW))
+    learn.create_opt()
+    learn.opt.set_hyper("eps", [1.0, 0.1, 0.01])
+    learn.opt.set_hyper("mom", 0.5)
+    with sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
+        assert [g["eps"] for g in twin.opt.opt.param_groups] == [1.0, 0.1, 0.01]
+        assert twin.opt.opt.param_groups[0]["betas"] == (0.5, 0.99) or twin.opt.hypers[0]["mom"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["torch's SGD", "groups by hand", "the head alone", "one that opt_func is", "Lookahead"])
+@pytest.mark.parametrize("init", [replace_all, lambda model: model.append(nn.Linear(10, 10))], ids=["replaced", "added"])
+def test_new_layers_are_refused_where_opt_func_makes_another_optimizer(learner, name, init):
+    learn = learner(n_groups=3)
+    OPTIMIZERS_SET[name](learn)
+    learn.fit(1, 1e-3)
+    before = weights_of(learn)
+    with pytest.raises(ValueError, match="opt_func should make an optimizer like learn.opt, .* since init replaces parameters"):
+        learn.compare_schedules(1, 1e-2, THREE, seeds=1, init=init)
+    assert weights_of(learn) == before
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS_SET)
+def test_new_values_in_place_keep_the_optimizer(learner, name):
+    learn = learner(n_groups=3)
+    OPTIMIZERS_SET[name](learn)
+    with sandbox(learn) as box, box.copy(0, lambda model: [o.reset_parameters() for o in model]) as (twin, _):
+        twin.fit(1, 1e-3)
+
+
+def test_an_optimizer_of_an_earlier_model_is_found_out(learner):
+    learn = learner(n_groups=3)
+    learn.fit(1, 1e-3)
+    learn.model = nn.Sequential(nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="learn.opt hold those of learn.model"):
+        learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)
+
+
+class NeedsMore(torch.optim.SGD):
+    """An optimizer whose class wants more than the parameters, as SAM does."""
+
+    def __init__(self, params, lr, base):
+        super().__init__(params, lr)
+        self.base = base
+
+
+def test_an_optimizer_that_its_class_cannot_make_anew_is_made_by_opt_func(learner):
+    learn = learner(n_groups=3, opt_func=partial(OptimWrapper, opt=partial(NeedsMore, base=1)))
+    learn.fit(1, 1e-3)
+    learn.opt.set_hyper("wd", 0.3)
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        assert type(twin.opt.opt) is NeedsMore and twin.opt.opt.base == 1 and twin.opt.hypers[2]["wd"] == 0.3
+    learn.opt_func = Adam
+    with pytest.raises(ValueError, match="opt_func should make .* like learn.opt, .* since its class wants more"):
+        learn.suggest_clr(3, 1e-2, budget=1)
+
+
+# -- what takes part -----------------------------------------------------------------------------------------------------------
+
+
 class MyLogger(CSVLogger):
     pass
 
@@ -628,6 +804,79 @@ def test_a_learner_without_a_recorder_is_refused(learn):
 
 
 # -- interrupted -----------------------------------------------------------------------------------------------------------
+
+
+def shared_state():
+    """What all fits of a process share."""
+    return (
+        random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), torch.is_grad_enabled(),
+        gc.get_freeze_count() > 0, len(list(Path(tempfile.gettempdir()).iterdir())),
+    )  # fmt: skip
+
+
+def interrupted_at(place, run, files):
+    """Run with Ctrl-C at the line of this number among the lines of the files; how many lines were run."""
+    n_lines = 0
+
+    def trace(frame, event, argument):
+        nonlocal n_lines
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        n_lines += 1
+        if n_lines == place:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt as error:
+        return n_lines, error  # with all its frames, as a notebook keeps them
+    finally:
+        sys.settrace(before)
+    return n_lines, None
+
+
+AT_THE_END = ("learner/sandbox.py", "random.py", "contextlib.py", "grad_mode.py")
+
+
+def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
+    learn = learner(1, n_valid=4)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def run():
+        with sandbox(learn) as box, box:
+            with box.copy(0):
+                torch.set_grad_enabled(False)
+                random.random(), np.random.rand(), torch.rand(1)
+
+    gc.unfreeze()
+    before = shared_state()
+    n_lines, _ = interrupted_at(0, run, AT_THE_END)
+    assert shared_state() == before
+    n_interrupted = 0
+    for place in [*range(1, n_lines - 100, 29), *range(n_lines - 100, n_lines + 1)]:
+        _, error = interrupted_at(place, run, AT_THE_END)
+        assert shared_state() == before, place
+        n_interrupted += error is not None
+    assert n_interrupted > 100
+
+
+def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
+    learn = learner(2, n_valid=4)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = (*AT_THE_END, "learner/compare.py", "learner/progress.py")
+
+    def run():
+        learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)
+
+    gc.unfreeze()
+    before, weights = shared_state(), weights_of(learn)
+    n_lines, _ = interrupted_at(0, run, files)
+    for place in [*range(1, n_lines - 40, n_lines // 40), *range(n_lines - 40, n_lines + 1)]:
+        interrupted_at(place, run, files)
+        assert shared_state() == before and weights_of(learn) == weights, place
 
 
 @pytest.mark.slow
