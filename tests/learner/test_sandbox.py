@@ -514,6 +514,85 @@ def test_an_optimizer_that_its_class_cannot_make_anew_is_made_by_opt_func(learne
         learn.suggest_clr(3, 1e-2, budget=1)
 
 
+# -- compiled models -----------------------------------------------------------------------------------------------------------
+
+
+def compiled(learn, how, graphs):
+    """Compile the Learner's model with a backend that keeps the graphs which it is given."""
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    if how == "torch.compile":
+        learn.model = torch.compile(learn.model, backend=backend)
+    elif how == "in place":
+        learn.model.compile(backend=backend)
+    elif how == "a layer":
+        learn.model[1] = torch.compile(learn.model[1], backend=backend)
+    elif how == "a layer in place":
+        learn.model[1].compile(backend=backend)
+    else:
+        learn.loss_func = torch.compile(cross_entropy, backend=backend)
+
+
+def cross_entropy(predictions, targets):
+    return nn.functional.cross_entropy(predictions, targets)
+
+
+HOW_COMPILED = ["torch.compile", "in place", "a layer", "a layer in place", "the loss"]
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
+@pytest.mark.parametrize("how", HOW_COMPILED)
+def test_what_is_compiled_trains_as_such_in_fits_and_copies(learner, how, trained):
+    torch.compiler.reset()
+    graphs = []
+    learn, plain = [learner(4, n_groups=3, shuffle=False, metrics=[accuracy]) for _ in range(2)]
+    learn.splitter = plain.splitter = lambda model: [list(model.parameters())]
+    plain.loss_func = learn.loss_func = cross_entropy
+    compiled(learn, how, graphs)
+    counts = torch.__version__ >= "2.6" or "place" not in how  # 2.5 compiles no layer of its own in place
+    for o in (learn, plain) if trained else ():
+        o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    assert bool(graphs) is (trained and counts)
+    before, weights = len(graphs), weights_of(learn)
+    results = [o.compare_schedules(1, 1e-2, THREE, seeds=1) for o in (learn, plain)]
+    assert results[0].runs[0].losses.tolist() == pytest.approx(results[1].runs[0].losses.tolist(), rel=1e-5)
+    assert weights_of(learn) == weights
+    assert trained or len(graphs) > before or not counts  # the copies share what is compiled
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        for o, copied in zip(learn.model.modules(), twin.model.modules()):
+            assert type(o) is type(copied)
+            assert (o._compiled_call_impl is None) == (copied._compiled_call_impl is None)
+        twin.fit(1, 1e-2)
+        assert weights_of(twin) != weights
+    assert weights_of(learn) == weights
+    assert learn.suggest_clr(3, 1e-2, budget=3).lr == plain.suggest_clr(3, 1e-2, budget=3).lr
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    assert weights_of(learn) != weights
+
+
+def test_a_copy_of_a_compiled_model_is_collected(learner):
+    learn, copies = learner(2), []
+    learn.splitter = lambda model: list(model.parameters())
+    compiled(learn, "torch.compile", [])
+    with sandbox(learn) as box:
+        for seed in range(3):
+            with box.copy(seed) as (twin, _):
+                assert [o() for o in copies] == [None] * seed
+                copies.append(weakref.ref(twin.model))
+                twin.fit(1, 1e-2)
+            del twin, _
+
+
+def test_a_compiled_function_may_not_refer_to_the_learner(learn):
+    f = in_a_notebook(learn, METRIC + "learn.epoch")["metric"]
+    learn.metrics = [torch.compile(f, backend="eager")]
+    with pytest.raises(ValueError, match=r"metrics\[0\] should not refer .* function metric uses 'learn'"):
+        sandbox(learn)
+
+
 # -- what takes part -----------------------------------------------------------------------------------------------------------
 
 
