@@ -65,12 +65,16 @@ def compare_schedules(
     from the Learner's weights.
 
     Each run trains a copy of the Learner and of `cbs`; the Learner itself is left alone. There is one copy at a time,
-    which takes the memory of a second model and its optimizer. Callbacks that show, log or save do not take part. A bar
-    shows the epochs of all runs. An interruption returns the finished runs.
+    which takes the memory of a second model and its optimizer. The optimizer is of the kind and with the
+    hyper-parameters of `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes
+    that show, log or save do not take part, nor do callbacks with `take_part = False`, on the instance or its class.
+    Every other callback runs in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of
+    a copy is a temporary folder. A bar shows the epochs of all runs. An interruption returns the finished runs.
 
     Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
-    several processes, and for a splitter, loss, metric, hook or callback that refers to the Learner or its model by
-    name: a function is not copied and would use the original.
+    several processes, and for a splitter, loss, metric, hook or callback that looks up the Learner or its model by
+    name, say as a global: a function is not copied and would use the original. With an `init` that replaces parameters,
+    `opt_func` has to make an optimizer like `learn.opt`.
 
     >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
     >>> list(comparison.table.index)
@@ -103,7 +107,7 @@ def compare_schedules(
     n_runs = len(on_grid) + len(seeds) * len(schedules)
     grid_runs, runs = [], []
     trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
-    with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box, box:
+    with ExperimentBar(self, n_runs * n_epoch, batches_per_epoch(self.dls)) as bar, sandbox(self, trained) as box, box:
         try:
             for name, seed, peak in on_grid:
                 grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
@@ -112,7 +116,7 @@ def compare_schedules(
             # A seed at a time: an interruption leaves what can be compared.
             for seed, name in product(seeds, schedules):
                 runs.append(trainer.train(box, bar, name, seed, peaks[name][0]))
-            bar.move(n_runs * n_epoch)
+            bar.finish()
         except KeyboardInterrupt:
             if not runs:
                 raise

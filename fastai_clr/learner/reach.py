@@ -4,7 +4,7 @@ import dis
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
-from functools import lru_cache, partial
+from functools import cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -129,7 +129,7 @@ def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
         return
     yield from [*_defaults(function).items(), *vars(function).items()]
     closure = cells(function)
-    variables = {} if _is_of_a_library(function.__globals__.get("__name__")) else function.__globals__
+    variables = {} if _is_installed(_package(function)) else function.__globals__
     for code in _codes(function.__code__):
         instructions = [o for o in dis.get_instructions(code) if o.opname != "EXTENDED_ARG"]
         for i, instruction in enumerate(instructions):
@@ -184,17 +184,23 @@ def _defaults(function: FunctionType) -> dict[str, Any]:
 def _methods(cls: type, without: tuple[str, ...], seen: dict[int, Any]) -> Iterator[FunctionType]:
     """The methods and properties of a class of the user's and of those that it inherits from."""
     for base in cls.__mro__:
-        if not _is_of_a_library(base.__module__):
+        if not _is_installed(_package(base)):
             for name, o in vars(base).items():
                 if name not in without:
                     wrapped = [getattr(o, part, None) for part in ("__func__", "fget", "fset", "func")]
                     yield from (f for f in (o, *wrapped) if isinstance(f, FunctionType) and id(f) not in seen)
 
 
-@lru_cache(maxsize=None)
-def _is_of_a_library(module: str | None) -> bool:
-    """Whether a module is installed, not the user's own."""
-    package = (module or "").split(".")[0]
+def _package(o: Any) -> str:
+    """The outermost name of the module that a class or function comes from."""
+    # not `__module__` of a function, which `wraps` changes
+    module = o.__globals__.get("__name__") if isinstance(o, FunctionType) else o.__module__
+    return module.split(".")[0] if isinstance(module, str) else "builtins"
+
+
+@cache
+def _is_installed(package: str) -> bool:
+    """Whether a package is a library, not the user's own code."""
     file = getattr(sys.modules.get(package), "__file__", None) or ""
     installed = package in _LIBRARIES or "site-packages" in file or "dist-packages" in file
     return installed and package != "__main__"  # whose file may be that of pytest or a kernel
@@ -202,9 +208,9 @@ def _is_of_a_library(module: str | None) -> bool:
 
 def _is_compiled(function: FunctionType) -> bool:
     """Whether `torch.compile` made the function: what it holds belongs to the module or function that was compiled."""
-    return function.__globals__.get("__name__", "").startswith("torch._dynamo")
+    return str(function.__globals__.get("__name__")).startswith("torch._dynamo")
 
 
 def _is_shell(o: Any) -> bool:
     """Whether `o` is a notebook's, which holds all that a notebook names."""
-    return type(o).__module__.split(".")[0] in ("IPython", "ipykernel")
+    return _package(type(o)) in ("IPython", "ipykernel")

@@ -63,11 +63,9 @@ class Sandbox:
 
     def __init__(self, learn: Any, cbs: Sequence[Any]):
         self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
-        in_a_fit = is_in_a_fit(learn)
-        left_out = {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
-        for cb in learn.cbs:
-            if _shows_or_saves(cb) or isinstance(cb, StopAtCycleEnd) or (in_a_fit and isinstance(cb, SelectiveCallback)):
-                left_out[id(cb)] = cb
+        classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
+        left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}
+        left_out |= {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
         held = dict(vars(learn))
         theirs = {name: o for name, o in held.items() if name in ("sched", "logger") or is_made_of(o, left_out)}
         self._left_out = list(theirs)
@@ -75,7 +73,7 @@ class Sandbox:
         roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
         roots |= {f"callback {cb!r}": cb for cb in [*learn.cbs, *self.cbs]}
         roots |= {name: o for name, o in held.items() if name not in theirs}
-        everything = _check_functions(learn, roots, left_out)
+        everything = _held(learn, roots, left_out)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
         self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
         nothing = [*left_out.values(), *(o for o in everything if isinstance(o, _BaseDataLoaderIter))]
@@ -221,7 +219,8 @@ def _shows_or_saves(cb: Any) -> bool:
 
 
 def _takes_part(cb: Any) -> bool:
-    return bool(vars(cb).get("take_part", getattr(type(cb), "take_part", True)))  # not of the Learner, as `cb.take_part`
+    """Whether neither `cb` nor its class says `take_part = False`. `cb.take_part` would go on to the Learner."""
+    return bool(vars(cb).get("take_part", getattr(type(cb), "take_part", True)))
 
 
 def _do_nothing(*args: Any, **kwargs: Any) -> None:
@@ -299,10 +298,10 @@ def _uncopyable(objects: list[Any]) -> dict[int, Any]:
     return {id(o): o for o in objects if not can_copy[type(o)]}
 
 
-def _check_functions(learn: Any, roots: dict[str, Any], left_out: dict[int, Any]) -> list[Any]:
+def _held(learn: Any, roots: dict[str, Any], left_out: dict[int, Any]) -> list[Any]:
     """Everything that a Learner holds in `roots`, without the callbacks that are left out.
 
-    Raises ValueError for a function of the user's, which is not copied, that refers to the Learner or its model by name.
+    Raises ValueError for a function, which is not copied, that refers to the Learner or its model by name.
     """
     modules = [*learn.model.modules()]
     if isinstance(learn.loss_func, nn.Module) and learn.loss_func.state_dict():

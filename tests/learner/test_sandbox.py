@@ -24,8 +24,8 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
-from fastcore.imports import noop
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
+from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import BatchSampler, RandomSampler, TensorDataset, WeightedRandomSampler
 
@@ -415,7 +415,10 @@ def test_weight_decay_of_batch_norm_and_what_is_frozen_stay_as_they_are(learner)
     learn.model.insert(1, nn.BatchNorm1d(8))
     learn.freeze()
     learn.fit(1, 1e-2)
-    flags = [{k: v for k, v in learn.opt.state[p].items() if k in ("do_wd", "force_train")} for p, *_ in learn.opt.all_params()]
+    flags = [
+        {k: v for k, v in learn.opt.state[p].items() if k in ("do_wd", "force_train")}
+        for p, *_ in learn.opt.all_params()
+    ]
     assert {"force_train": True, "do_wd": False} in flags
     with sandbox(learn) as box, box.copy(0) as (twin, _):
         assert [twin.opt.state[p] for p, *_ in twin.opt.all_params()] == flags
@@ -467,14 +470,20 @@ def test_a_torch_optimizer_for_new_layers_has_the_learners_hyper_parameters(lear
         assert twin.opt.opt.param_groups[0]["betas"] == (0.5, 0.99) or twin.opt.hypers[0]["mom"] == 0.5
 
 
-@pytest.mark.parametrize("name", ["torch's SGD", "groups by hand", "the head alone", "one that opt_func is", "Lookahead"])
-@pytest.mark.parametrize("init", [replace_all, lambda model: model.append(nn.Linear(10, 10))], ids=["replaced", "added"])
+@pytest.mark.parametrize(
+    "name", ["torch's SGD", "groups by hand", "the head alone", "one that opt_func is", "Lookahead"]
+)
+@pytest.mark.parametrize(
+    "init", [replace_all, lambda model: model.append(nn.Linear(10, 10))], ids=["replaced", "added"]
+)
 def test_new_layers_are_refused_where_opt_func_makes_another_optimizer(learner, name, init):
     learn = learner(n_groups=3)
     OPTIMIZERS_SET[name](learn)
     learn.fit(1, 1e-3)
     before = weights_of(learn)
-    with pytest.raises(ValueError, match="opt_func should make an optimizer like learn.opt, .* since init replaces parameters"):
+    with pytest.raises(
+        ValueError, match="opt_func should make an optimizer like learn.opt, .* since init replaces parameters"
+    ):
         learn.compare_schedules(1, 1e-2, THREE, seeds=1, init=init)
     assert weights_of(learn) == before
 
@@ -847,7 +856,9 @@ class Cb(Callback):
 sums, epochs = [], []
 """
     names = in_a_notebook(learn, source)
-    learn.compare_schedules(2, {"low": 1e-3, "high": 1e-1}, {"low": "constant", "high": "constant"}, seeds=1, cbs=names["Cb"]())
+    learn.compare_schedules(
+        2, {"low": 1e-3, "high": 1e-1}, {"low": "constant", "high": "constant"}, seeds=1, cbs=names["Cb"]()
+    )
     low, high = names["sums"][:2], names["sums"][2:]
     assert names["epochs"] == [0, 1, 0, 1] and high[1] > high[0] > low[0] and high[0] > 2 * low[1]
 
