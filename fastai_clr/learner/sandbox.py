@@ -3,7 +3,6 @@
 import copy
 import copyreg
 import gc
-import inspect
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,6 @@ from uuid import uuid4
 import numpy as np
 import torch
 from fastai.learner import Learner
-from fastai.optimizer import OptimWrapper
 from fastai.torch_core import num_distrib
 from fastcore.foundation import L
 from fastcore.imports import noop
@@ -27,8 +25,10 @@ from torch.utils.data import Sampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from .callback import CLRCallback
+from .optimizer_copy import OptimizerCopy
 from .reach import cells, is_data, is_made_of, reachable, references
 from .scope import hypers_before_fit, is_in_a_fit
+from .seeding import seed_everything
 from .selective import SelectiveCallback
 from .stopping import StopAtCycleEnd
 
@@ -82,10 +82,10 @@ class Sandbox:
         self._memo |= {id(o): _do_nothing for o in methods if isinstance(o, (MethodType, partial, FunctionType))}
         self._original = [(t, t._version, t.grad) for t in _tensors(learn)]
         self._at_end: list[Callable[[], Any]] = []
-        self._is_frozen = False
 
     def __enter__(self) -> "Sandbox":
         if not self._at_end:
+            self._is_frozen = False
             self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
             self._at_end = [
                 partial(shutil.rmtree, self._folder, ignore_errors=True),
@@ -122,25 +122,18 @@ class Sandbox:
         memo |= {id(o): o for m in _modules(self._learn) for o in _contexts(m)}
         with hypers_before_fit(self._learn):
             twin, cbs = copy.deepcopy((self._learn, self.cbs), memo)
-            opt = _optimizer_without_state(self._learn.opt, memo)
-            hypers = None if self._learn.opt is None else copy.deepcopy(list(self._learn.opt.hypers))
+            optimizer = OptimizerCopy(self._learn, memo)
         del memo
         try:
             self._prepare(twin, cbs)
             if seed is not None:
-                _seed_everything(twin, seed)
+                seed_everything(twin, seed)
             before = _parameters(twin)
             if init is not None:
                 init(twin.model)
-            if _parameters(twin) != before:
-                self._make_optimizer(twin, hypers, "init replaces parameters")
-            elif opt is None:
-                self._make_optimizer(twin, hypers, "its class wants more than parameter groups")
-            else:
-                twin.opt = opt
-                twin.opt_func = opt if self._learn.opt_func is self._learn.opt else twin.opt_func
+            optimizer.give_to(twin, _parameters(twin).keys() != before.keys())
             self._check_optimizer(twin)
-            del opt, before
+            del optimizer, before
             yield twin, cbs
             self._check_original()
         finally:
@@ -162,23 +155,6 @@ class Sandbox:
             module.zero_grad(set_to_none=True)
             _compile_as(module, original)
 
-    def _make_optimizer(self, twin: Any, hypers: list[Any] | None, reason: str) -> None:
-        """Make the copy's optimizer by `opt_func`, with the hyper-parameters of the Learner's optimizer if it has one.
-
-        Raises ValueError if that is of another kind. reason: why it cannot be copied, for the message.
-        """
-        if hypers is None or not isinstance(self._learn.opt_func, OptimWrapper):  # which has its parameters already
-            twin.create_opt()
-        if hypers is None:
-            return
-        if twin.opt is None or _kind(twin.opt) != _kind(self._learn.opt):
-            raise ValueError(
-                f"opt_func should make an optimizer like learn.opt, with as many parameter groups, since {reason}, but "
-                "it makes another: set learn.opt = None to train with what opt_func makes"
-            )
-        for name in set(hypers[0]) & set(twin.opt.hypers[0]):
-            twin.opt.set_hyper(name, [h[name] for h in hypers])
-
     def _check_optimizer(self, twin: Any) -> None:
         own = _parameters(twin)
         if any(id(p) not in own for group in twin.opt.param_lists for p in group):
@@ -199,8 +175,9 @@ def _modules(learn: Any) -> list[nn.Module]:
     return [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
 
 
-def _parameters(learn: Any) -> set[int]:
-    return {id(p) for module in _modules(learn) for p in module.parameters()}
+def _parameters(learn: Any) -> dict[int, Any]:
+    """The parameters by their id, and with them: an id is unique while its object lives."""
+    return {id(p): p for module in _modules(learn) for p in module.parameters()}
 
 
 def _tensors(learn: Any) -> list[torch.Tensor]:
@@ -237,37 +214,6 @@ def _compile_as(module: nn.Module, original: nn.Module) -> None:
     for m, o in zip(module.modules(), original.modules()):
         if (compiled := vars(o).get("_compiled_call_impl")) is not None:
             m._compiled_call_impl = cells(compiled)["self"](m._call_impl)
-
-
-def _optimizer_without_state(opt: Any, memo: dict[int, Any]) -> Any:
-    """An optimizer for the copied parameters, of the kind and with the hyper-parameters of `opt`.
-
-    None if `opt` is, and for an optimizer of torch's kind whose class wants more than the parameter groups.
-    """
-    if opt is None:
-        return None
-    memo = {key: o for key, o in memo.items() if key != id(opt)}
-    if isinstance(opt, OptimWrapper):
-        inner, known = opt.opt, inspect.signature(type(opt.opt)).parameters
-        defaults = {name: o for name, o in inner.defaults.items() if name in known}
-        try:
-            memo[id(inner)] = type(inner)(copy.deepcopy(inner.param_groups, memo), **defaults)
-        except TypeError:
-            return None
-    else:  # `_keep_on_clear`: which parameters have weight decay, and which are trained in a frozen group
-        kept = opt._keep_on_clear
-        memo |= {id(o): {name: o[name] for name in kept if name in o} for o in opt.state.values()}
-    opt = copy.deepcopy(opt, memo)
-    if not isinstance(opt, OptimWrapper):
-        opt.clear_state()  # a subclass may keep more, as Lookahead does
-    return opt
-
-
-def _kind(opt: Any) -> Any:
-    """What tells a kind of optimizer from another: classes, step functions and the number of parameter groups."""
-    steps = [getattr(cb, "func", cb) for cb in vars(opt).get("cbs", ())]
-    inner = vars(opt).get("opt")  # of OptimWrapper and Lookahead
-    return type(opt), steps, None if inner is None else _kind(inner), len(getattr(opt, "param_lists", ()))
 
 
 def _shared(dls: Any) -> dict[int, Any]:
@@ -322,22 +268,3 @@ def _held(learn: Any, roots: dict[str, Any], left_out: dict[int, Any]) -> list[A
                         "from an argument, or in a callback from self.learn"
                     )
     return everything
-
-
-def _seed_everything(learn: Any, seed: int) -> None:
-    """Seed the global random numbers, and the generators in the data loaders, samplers, data sets and transforms."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-    for loader in learn.dls.loaders:
-        if hasattr(loader, "rng"):
-            loader.rng = random.Random(seed)
-    for o in list(reachable(learn.dls)):
-        if isinstance(o, random.Random):
-            o.seed(seed)
-        elif isinstance(o, np.random.RandomState):
-            o.seed(seed % 2**32)
-        elif isinstance(o, np.random.Generator):
-            o.bit_generator.state = type(o.bit_generator)(seed).state
-        elif isinstance(o, torch.Generator):
-            o.manual_seed(seed)
