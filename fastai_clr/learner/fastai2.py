@@ -1,10 +1,13 @@
-"""What fastai and torch do not promise: names that are private there, and fastai's methods as before our patches.
+"""What fastai, torch and Python do not promise: private names, and fastai's methods as before our patches.
 
 Where a new release of them renames something, this is the file to mend.
 """
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
+from inspect import getclosurevars
+from types import FunctionType
 from typing import Any
 
 import fastai.imports
@@ -12,7 +15,9 @@ import fastcore.imports
 from fastai.callback.core import CancelEpochException
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
+from torch import nn
 from torch._C import DisableTorchFunctionSubclass
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 NATIVE: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", None) or {
     name: getattr(Learner, name)
@@ -71,3 +76,50 @@ def as_float(loss: Any) -> float:
     """The value of a loss as a plain float."""
     with DisableTorchFunctionSubclass():  # it is a fastai TensorBase: `float` takes 0.5 µs here, 4.4 else
         return float(loss)
+
+
+# -- copies of a Learner -----------------------------------------------------------------------------------------------
+
+OF_TORCH_COMPILE = ("_compiled_call_impl", "dynamo_ctx")  # attributes of a module that was compiled
+
+
+def is_of_torch_compile(function: FunctionType) -> bool:
+    """Whether `torch.compile` made the function: what it holds belongs to the module or function that was compiled."""
+    return str(function.__globals__.get("__name__")).startswith("torch._dynamo")
+
+
+def before_compile(function: FunctionType) -> Any:
+    """The function that `torch.compile` was called with to make this one."""
+    return vars(function).get("_torchdynamo_orig_callable")
+
+
+def compile_contexts(module: nn.Module) -> list[Any]:
+    """What `torch.compile` was called with, for each module that it returned: copies can share it."""
+    return [vars(m)["dynamo_ctx"] for m in module.modules() if "dynamo_ctx" in vars(m)]
+
+
+def compile_as(module: nn.Module, original: nn.Module) -> None:
+    """Compile what `Module.compile` has compiled in the original; `deepcopy` leaves it out."""
+    for m, o in zip(module.modules(), original.modules()):
+        if (compiled := vars(o).get("_compiled_call_impl")) is not None:
+            m._compiled_call_impl = getclosurevars(compiled).nonlocals["self"](m._call_impl)
+
+
+def is_loader_iterator(o: Any) -> bool:
+    """Whether `o` is the iterator that a torch data loader with persistent workers keeps."""
+    return isinstance(o, _BaseDataLoaderIter)
+
+
+def version_of(tensor: Any) -> int:
+    """How often the tensor was changed in place."""
+    return tensor._version
+
+
+def kept_on_clear(opt: Any) -> list[str]:
+    """What a fastai `Optimizer` keeps of a parameter's state when it is cleared."""
+    return opt._keep_on_clear
+
+
+def can_deepcopy(cls: type) -> bool:
+    """Whether `copy.deepcopy` has a way of its own to copy objects of the class."""
+    return cls in copy._deepcopy_dispatch

@@ -1,7 +1,7 @@
 """Arrays onto matplotlib axes: each function takes axes (None makes a figure) and returns them."""
 
 from .axes import BATCHES
-from .cycles import metrics
+from .gains import metrics
 from .rates import rates, several
 from .results import cell, comparison, curve, finders, race
 

@@ -71,12 +71,16 @@ def compare_schedules(
     from the Learner's weights.
 
     Each run trains a copy of the Learner and of `cbs`; the Learner itself is left alone. There is one copy at a time,
-    which takes the memory of a second model and its optimizer. Callbacks that show, log or save do not take part. A bar
-    shows the epochs of all runs. An interruption returns the finished runs.
+    which takes the memory of a second model and its optimizer. The optimizer is of the kind and with the
+    hyper-parameters of `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes
+    that show, log or save do not take part, nor do callbacks with `take_part = False`, on the instance or its class.
+    Every other callback runs in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of
+    a copy is a temporary folder. A bar shows the epochs of all runs. An interruption returns the finished runs.
 
     Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
-    several processes, and for a splitter, loss, metric, hook or callback that refers to the Learner or its model by
-    name: a function is not copied and would use the original.
+    several processes, and for a splitter, loss, metric, hook or callback that looks up the Learner or its model by
+    name, say as a global: a function is not copied and would use the original. With an `init` that replaces parameters,
+    `opt_func` has to make an optimizer like `learn.opt`.
 
     >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
     >>> list(comparison.table.index)
@@ -113,7 +117,8 @@ def compare_schedules(
 
     def run() -> Comparison:
         best = peaks
-        with ExperimentBar(self, n_runs * n_epoch) as bar, sandbox(self, trained) as box:
+        bar = ExperimentBar(self, n_runs * n_epoch, batches_per_epoch(self.dls))
+        with bar, sandbox(self, trained) as box, box:
             try:
                 for name, seed, peak in on_grid:
                     grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
@@ -122,7 +127,7 @@ def compare_schedules(
                 # A seed at a time: an interruption leaves what can be compared.
                 for seed, name in product(seeds, schedules):
                     runs.append(trainer.train(box, bar, name, seed, best[name][0]))
-                bar.move(n_runs * n_epoch)
+                bar.finish()
             except KeyboardInterrupt:
                 if not runs:
                     raise
@@ -189,7 +194,7 @@ class _Trainer:
     def train(self, box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
         with box.copy(seed, self.init) as (twin, twin_cbs):
             copies = dict(zip(map(id, box.cbs), twin_cbs))
-            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs]]
+            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs] if id(cb) in copies]
             moves_bar = bar.begin(f"{name}{at}, seed {seed}", self.n_trained * self.n_epoch)
             fit = twin.fit_one_cycle if self.schedules[name] == "one_cycle" else twin.fit
             began = perf_counter()

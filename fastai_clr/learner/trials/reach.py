@@ -1,19 +1,30 @@
-"""What an object reaches: through attributes, containers, partial functions, closures and the globals of functions."""
+"""What an object holds (attributes, containers, closures), and what a function looks up by name."""
 
+import dis
+import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from fastai.data.core import DataLoaders
 from PIL import Image
+
+from ..fastai2 import OF_TORCH_COMPILE, before_compile, is_of_torch_compile
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, BuiltinFunctionType)
 _DATA = (torch.Tensor, np.ndarray, pd.DataFrame, pd.Series, pd.Index, Image.Image)
-_LIBRARIES = ("fastai", "fastcore", "fastprogress", "fastai_clr", "torch", "numpy", "pandas", "sklearn", "builtins")
+_LIBRARIES = {"fastai", "fastcore", "fastprogress", "fastai_clr", "torch", *sys.stdlib_module_names}
+_NOT_IN_A_COPY = ("__init__", "__post_init__")  # `deepcopy` does not call them
+
+# names of instructions in Python 3.10 to 3.13
+_LOAD_GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+_LOAD_CELL = {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
+_LOAD_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 
 
 def is_data(o: Any) -> bool:
@@ -21,12 +32,12 @@ def is_data(o: Any) -> bool:
     return isinstance(o, _DATA) and not isinstance(o, torch.nn.Parameter)
 
 
-def reachable(*roots: Any, without: Iterable[Any] = ()) -> Iterator[Any]:
-    """Each object that the roots reach, once; numbers, strings, classes and modules are left out.
+def reachable(*roots: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
+    """Each object that the roots hold, once; numbers, strings, classes and modules are left out.
 
-    without: objects at which to stop.
+    seen: objects by their id, at which to stop; those found are added.
     """
-    seen: dict[int, Any] = {id(o): o for o in without}  # the objects, too: an id is unique while its object lives
+    seen = {} if seen is None else seen  # the objects, too: an id is unique while its object lives
     stack = list(roots)
     while stack:
         o = stack.pop()
@@ -35,6 +46,21 @@ def reachable(*roots: Any, without: Iterable[Any] = ()) -> Iterator[Any]:
         seen[id(o)] = o
         yield o
         stack.extend(_parts(o))
+
+
+def is_made_of(o: Any, objects: dict[int, Any]) -> bool:
+    """Whether `o` is one of the objects by their id, or a bound method, partial or closure that holds one."""
+    seen: dict[int, Any] = {}
+    stack = [o]
+    while stack:
+        o = stack.pop()
+        if id(o) in objects:
+            return True
+        if isinstance(o, (MethodType, partial, FunctionType)) and id(o) not in seen:
+            seen[id(o)] = o
+            parts = list(_parts(o))
+            stack += parts + [v for part in parts if type(part) in (tuple, dict) for v in _parts(part)]
+    return False
 
 
 def _parts(o: Any) -> Iterator[Any]:
@@ -50,8 +76,10 @@ def _parts(o: Any) -> Iterator[Any]:
     elif isinstance(o, MethodType):
         yield from (o.__self__, o.__func__)
     elif isinstance(o, FunctionType):
-        yield from names_used_by(o, with_globals=False).values()
-    yield from getattr(o, "__dict__", {}).values()
+        if is_of_torch_compile(o):
+            return
+        yield from [*_cells(o).values(), *_defaults(o).values()]
+    yield from (v for name, v in getattr(o, "__dict__", {}).items() if name not in OF_TORCH_COMPILE)
     for cls in type(o).__mro__:
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
@@ -62,22 +90,121 @@ def _parts(o: Any) -> Iterator[Any]:
                     pass  # not set
 
 
-def names_used_by(function: FunctionType, with_globals: bool = True) -> dict[str, Any]:
-    """The objects that a function refers to by name: in its closure and defaults, and among the globals it uses."""
-    names = {}
+def references(o: Any, seen: dict[int, Any]) -> Iterator[tuple[FunctionType, str, Any]]:
+    """What a function, or a method of the class of `o`, looks up by name: the function, the name and each object.
+
+    Looked into are inner functions, the user's functions and classes that are named, and what a named object holds.
+    seen: functions, classes and objects by their id, at which to stop; those found are added.
+    """
+    functions = [o] if isinstance(o, FunctionType) else list(_methods(type(o), _NOT_IN_A_COPY, seen))
+    while functions:
+        function = functions.pop()
+        if id(function) in seen:
+            continue
+        seen[id(function)] = function
+        for name, named in _names(function):
+            stack = [named]
+            while stack:
+                o = stack.pop()
+                if isinstance(o, FunctionType):
+                    functions.append(o)
+                elif isinstance(o, type):
+                    functions.extend(_methods(o, (), seen))
+                elif not isinstance(o, _ATOMS):
+                    yield function, name, o
+                    if id(o) not in seen:
+                        seen[id(o)] = o
+                        functions.extend(_methods(type(o), _NOT_IN_A_COPY, seen))
+                        stack.extend(() if _is_shell(o) else _parts(o))
+
+
+def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The names that a function and the code inside it look up, and what they stand for.
+
+    A module, a class and DataLoaders stand for the attribute that is read, say `settings.learn` or `dls.train`.
+    """
+    if is_of_torch_compile(function):
+        yield function.__name__, before_compile(function)
+        return
+    yield from [*_defaults(function).items(), *vars(function).items()]
+    closure = _cells(function)
+    variables = {} if _is_installed(_package(function)) else function.__globals__
+    for code in _codes(function.__code__):
+        instructions = [o for o in dis.get_instructions(code) if o.opname != "EXTENDED_ARG"]
+        for i, instruction in enumerate(instructions):
+            name, found = instruction.argval, None
+            if instruction.opname in _LOAD_CELL and name != "__class__":  # of `super`
+                found = closure.get(name)
+            elif instruction.opname in _LOAD_GLOBAL:
+                found = variables.get(name)
+            if found is None:
+                continue
+            while isinstance(found, (ModuleType, type, DataLoaders)):
+                i += 1
+                if i == len(instructions) or instructions[i].opname not in _LOAD_ATTRIBUTE:
+                    break
+                name, found = f"{name}.{instructions[i].argval}", _attribute(found, instructions[i].argval)
+            yield name, found
+
+
+def _attribute(o: Any, name: str) -> Any:
+    if isinstance(o, ModuleType):
+        return vars(o).get(name)  # `getattr` may import
+    if isinstance(o, type):
+        found = next((vars(cls)[name] for cls in o.__mro__ if name in vars(cls)), None)
+        return getattr(found, "__func__", found)
+    return getattr(o, name, None)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code, and that of the functions, generators and classes inside it."""
+    yield code
+    for o in code.co_consts:
+        if isinstance(o, CodeType):
+            yield from _codes(o)
+
+
+def _cells(function: FunctionType) -> dict[str, Any]:
+    """What a function's closure holds, by name."""
+    contents = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         try:
-            names[name] = cell.cell_contents
+            contents[name] = cell.cell_contents
         except ValueError:
             pass  # not set yet
-    defaults = function.__defaults__ or ()
-    names |= dict(zip(function.__code__.co_varnames[function.__code__.co_argcount - len(defaults) :], defaults))
-    names |= function.__kwdefaults__ or {}
-    if with_globals and not is_of_a_library(function):
-        names |= {o: function.__globals__[o] for o in function.__code__.co_names if o in function.__globals__}
-    return names
+    return contents
 
 
-def is_of_a_library(o: Any) -> bool:
-    """Whether a function or class comes from fastai, torch and the like, not from the user."""
-    return (getattr(o, "__module__", None) or "").split(".")[0] in _LIBRARIES
+def _defaults(function: FunctionType) -> dict[str, Any]:
+    code, defaults = function.__code__, function.__defaults__ or ()
+    return dict(zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults)) | (function.__kwdefaults__ or {})
+
+
+def _methods(cls: type, without: tuple[str, ...], seen: dict[int, Any]) -> Iterator[FunctionType]:
+    """The methods and properties of a class of the user's and of those that it inherits from."""
+    for base in cls.__mro__:
+        if not _is_installed(_package(base)):
+            for name, o in vars(base).items():
+                if name not in without:
+                    wrapped = [getattr(o, part, None) for part in ("__func__", "fget", "fset", "func")]
+                    yield from (f for f in (o, *wrapped) if isinstance(f, FunctionType) and id(f) not in seen)
+
+
+def _package(o: Any) -> str:
+    """The outermost name of the module that a class or function comes from."""
+    # not `__module__` of a function, which `wraps` changes
+    module = o.__globals__.get("__name__") if isinstance(o, FunctionType) else o.__module__
+    return module.split(".")[0] if isinstance(module, str) else "builtins"
+
+
+@cache
+def _is_installed(package: str) -> bool:
+    """Whether a package is a library, not the user's own code."""
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    installed = package in _LIBRARIES or "site-packages" in file or "dist-packages" in file
+    return installed and package != "__main__"  # whose file may be that of pytest or a kernel
+
+
+def _is_shell(o: Any) -> bool:
+    """Whether `o` is a notebook's, which holds all that a notebook names."""
+    return _package(type(o)) in ("IPython", "ipykernel")

@@ -4,12 +4,15 @@ import copy
 import copyreg
 import gc
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import FunctionType
+from tempfile import gettempdir
+from types import FunctionType, MethodType
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -19,82 +22,116 @@ from fastcore.foundation import L
 from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import Sampler
-from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from ..fastai2 import can_deepcopy, compile_as, compile_contexts, is_loader_iterator, version_of
 from ..loop.callback import CLRCallback
-from ..loop.running import is_in_a_fit
+from ..loop.running import hypers_before_fit, is_in_a_fit
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
-from .reach import is_data, is_of_a_library, names_used_by, reachable
+from .optimizer_copy import OptimizerCopy
+from .reach import is_data, is_made_of, reachable, references
+from .seeding import seed_everything
 
 _SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb comet neptune azureml captum".split()}
 
 
-@contextmanager
-def sandbox(learn: Learner, cbs: Sequence[Any] = ()) -> Iterator["Sandbox"]:
+def sandbox(learn: Learner, cbs: Sequence[Any] = ()) -> "Sandbox":
     """Copies of `learn`, and of the callbacks `cbs` with it. Afterwards the global random numbers go on as before.
 
     Raises ValueError in several processes, and if a function, which is not copied, refers to the Learner or its model.
+
+    >>> with sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
+    ...     with box.copy(seed=0) as (twin, _):
+    ...         twin.fit(1, 1e-2)
     """
     if num_distrib() > 1:
         raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
-    with ExitStack() as afterwards:
-        # Ctrl-C may fall into the very code of `no_grad`
-        afterwards.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-        afterwards.callback(random.setstate, random.getstate())
-        afterwards.callback(np.random.set_state, np.random.get_state())
-        afterwards.callback(torch.set_rng_state, torch.get_rng_state())
-        if torch.cuda.is_initialized():
-            afterwards.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
-        folder = afterwards.enter_context(TemporaryDirectory())
-        gc.freeze()  # collecting a copy then takes milliseconds: it need not look at all that was there before
-        afterwards.callback(gc.unfreeze)
-        yield Sandbox(learn, cbs, Path(folder))
+    return Sandbox(learn, cbs)
 
 
 class Sandbox:
     """Makes copies of a Learner, one at a time: before the next is made, the last one is collected.
 
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
-    random generators in data sets and transforms, an `OptimWrapper` given as `opt_func`. Shared are the data: tensors,
-    arrays, tables and images. Left out are the optimizer, `learn.sched`, and callbacks of the Learner that show,
-    save or log, or stop a fit at a cycle's end.
+    random generators in data sets and transforms. Shared are the data: tensors, arrays, tables and images. The
+    optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its state.
+    Left out are `learn.sched`, callbacks with `take_part = False`, callbacks of the Learner that show, save or log, or
+    stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say its logger.
     """
 
-    def __init__(self, learn: Any, cbs: Sequence[Any], folder: Path):
-        self._learn, self.cbs, self._folder = learn, list(cbs), folder
-        self._left_out = [cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, StopAtCycleEnd)]
-        if is_in_a_fit(learn):
-            self._left_out += [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)]  # ours, of that fit
-        everything = list(reachable(learn, self.cbs))
-        _check_functions(learn, self.cbs)
+    def __init__(self, learn: Any, cbs: Sequence[Any]):
+        self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
+        classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
+        left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}
+        left_out |= {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
+        held = dict(vars(learn))
+        theirs = {name: o for name, o in held.items() if name in ("sched", "logger") or is_made_of(o, left_out)}
+        self._left_out = list(theirs)
+        roots = {name: held.pop(name) for name in ("splitter", "opt_func", "loss_func", "model")}
+        roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
+        roots |= {f"callback {cb!r}": cb for cb in [*learn.cbs, *self.cbs]}
+        roots |= {name: o for name, o in held.items() if name not in theirs}
+        everything = _held(learn, roots, left_out)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
         self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
-        nothing = [*self._left_out, *(o for o in everything if isinstance(o, _BaseDataLoaderIter))]
-        nothing += [
-            o for name, o in vars(learn).items() if name == "sched" or (name == "opt" and o is not learn.opt_func)
-        ]
-        self._memo |= {id(o): None for o in nothing}
-        self._original = [(t, t._version, t.grad) for t in _tensors(learn)]
+        nothing = [*left_out.values(), *(o for o in everything if is_loader_iterator(o))]
+        self._memo |= {id(o): None for o in [*nothing, theirs.get("sched"), learn.opt]}
+        methods = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]
+        self._memo |= {id(o): _do_nothing for o in methods if isinstance(o, (MethodType, partial, FunctionType))}
+        self._original = [(t, version_of(t), t.grad) for t in _tensors(learn)]
+        self._at_end: list[Callable[[], Any]] = []
+
+    def __enter__(self) -> "Sandbox":
+        if not self._at_end:
+            self._is_frozen = False
+            self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
+            self._at_end = [
+                partial(shutil.rmtree, self._folder, ignore_errors=True),
+                gc.unfreeze,
+                partial(torch.set_rng_state, torch.get_rng_state()),
+                partial(np.random.set_state, np.random.get_state()),
+                partial(random.setstate, random.getstate()),
+                partial(torch.set_grad_enabled, torch.is_grad_enabled()),  # Ctrl-C may fall into the code of `no_grad`
+            ]
+            if torch.cuda.is_initialized():
+                self._at_end.append(partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Put everything back. Each step may be repeated, so a sandbox that is entered twice withstands Ctrl-C here:
+        what the first exit has not done is done by the second."""
+        while self._at_end:
+            self._at_end[-1]()
+            self._at_end.pop()
 
     @contextmanager
     def copy(self, seed: int | None = None, init: Any = None) -> Iterator[tuple[Any, list[Any]]]:
-        """A copy of the Learner with a new optimizer, and one of the callbacks.
+        """A copy of the Learner with an optimizer that has no state yet, and one of the callbacks.
 
         seed: of all random numbers, None to leave them. init: a function that changes the model before the optimizer is
-        made. Raises RuntimeError if training the copy changed the Learner's own model.
+        made. Raises ValueError if the optimizer cannot be made, RuntimeError if training the copy changed the Learner's
+        own model.
         """
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        if not self._is_frozen:
+            gc.freeze()  # collecting a copy then takes milliseconds: it need not look at all that was there before
+            self._is_frozen = True
         memo = self._memo | {id(t): t.detach().clone() for t in self._graphs}  # as `WeightDropout` leaves them
-        twin, cbs = copy.deepcopy((self._learn, self.cbs), memo)
+        memo |= {id(o): o for m in _modules(self._learn) for o in compile_contexts(m)}
+        with hypers_before_fit(self._learn):
+            twin, cbs = copy.deepcopy((self._learn, self.cbs), memo)
+            optimizer = OptimizerCopy(self._learn, memo)
         del memo
         try:
             self._prepare(twin, cbs)
             if seed is not None:
-                _seed_everything(twin, seed)
+                seed_everything(twin, seed)
+            before = _parameters(twin)
             if init is not None:
                 init(twin.model)
-            twin.create_opt()
+            optimizer.give_to(twin, _parameters(twin).keys() != before.keys())
             self._check_optimizer(twin)
+            del optimizer, before
             yield twin, cbs
             self._check_original()
         finally:
@@ -104,28 +141,28 @@ class Sandbox:
             gc.collect()  # a Learner is full of cycles; the next copy needs its memory
 
     def _prepare(self, twin: Any, cbs: list[Any]) -> None:
-        for name in [name for name, o in vars(self._learn).items() if any(o is cb for cb in self._left_out)]:
-            del twin.__dict__[name]
-        twin.__dict__.pop("sched", None)
+        for name in self._left_out:
+            twin.__dict__.pop(name, None)
         twin.cbs = L(cb for cb in twin.cbs if cb is not None)
         for cb in [*twin.cbs, *cbs]:
             if isinstance(cb, CLRCallback):
                 cb.cycle_save_name = cb.best_save_name = None
         twin.opt, twin.logger = None, noop
         twin.path, twin.model_dir = self._folder, "models"
-        for module in _modules(twin):
+        for module, original in zip(_modules(twin), _modules(self._learn)):
             module.zero_grad(set_to_none=True)
+            compile_as(module, original)
 
     def _check_optimizer(self, twin: Any) -> None:
-        own = {id(p) for module in _modules(twin) for p in module.parameters()}
+        own = _parameters(twin)
         if any(id(p) not in own for group in twin.opt.param_lists for p in group):
             raise ValueError(
-                "the splitter or opt_func should take the parameters of the model it is given, but it took others, "
-                "and a copy of the Learner would train them"
+                "the splitter or opt_func should take the parameters of the model it is given, and learn.opt hold "
+                "those of learn.model, but there are others, and a copy of the Learner would train them"
             )
 
     def _check_original(self) -> None:
-        if any(t._version != version or t.grad is not grad for t, version, grad in self._original):
+        if any(version_of(t) != version or t.grad is not grad for t, version, grad in self._original):
             raise RuntimeError(
                 "training a copy changed the Learner's own model: a function or object that cannot be copied holds it"
             )
@@ -134,6 +171,11 @@ class Sandbox:
 def _modules(learn: Any) -> list[nn.Module]:
     """What a Learner trains: its model, and its loss if that is a module."""
     return [o for o in (learn.model, learn.loss_func) if isinstance(o, nn.Module)]
+
+
+def _parameters(learn: Any) -> dict[int, Any]:
+    """The parameters by their id, and with them: an id is unique while its object lives."""
+    return {id(p): p for module in _modules(learn) for p in module.parameters()}
 
 
 def _tensors(learn: Any) -> list[torch.Tensor]:
@@ -149,6 +191,15 @@ def _shows_or_saves(cb: Any) -> bool:
     """Whether `cb` is of one of fastai's classes that show, log or save, or of a subclass."""
     names = [(cls.__module__, cls.__name__) for cls in type(cb).__mro__]
     return any(module in _SHOW_OR_LOG or name == "SaveModelCallback" for module, name in names)
+
+
+def _takes_part(cb: Any) -> bool:
+    """Whether neither `cb` nor its class says `take_part = False`. `cb.take_part` would go on to the Learner."""
+    return bool(vars(cb).get("take_part", getattr(type(cb), "take_part", True)))
+
+
+def _do_nothing(*args: Any, **kwargs: Any) -> None:
+    """What the copies have for a method of a callback that is left out."""
 
 
 def _shared(dls: Any) -> dict[int, Any]:
@@ -175,51 +226,31 @@ def _uncopyable(objects: list[Any]) -> dict[int, Any]:
                     how[0](*how[1])  # a compiled class, of plum in older transforms say, may want its arguments here
                 can_copy[type(o)] = True
             except Exception:
-                can_copy[type(o)] = type(o) in copy._deepcopy_dispatch
+                can_copy[type(o)] = can_deepcopy(type(o))
     return {id(o): o for o in objects if not can_copy[type(o)]}
 
 
-def _check_functions(learn: Any, cbs: Sequence[Any]) -> None:
-    """Raise ValueError for a function of the user's, which is not copied, that refers to the Learner or its model."""
-    own = {id(o) for o in [learn, learn.dls, *(p for m in _modules(learn) for p in [*m.modules(), *m.parameters()])]}
-    roots = {"splitter": learn.splitter, "opt_func": learn.opt_func, "loss_func": learn.loss_func, "model": learn.model}
-    roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
-    roots |= {f"callback {cb!r}": cb for cb in [*learn.cbs, *cbs] if not _shows_or_saves(cb)}
+def _held(learn: Any, roots: dict[str, Any], left_out: dict[int, Any]) -> list[Any]:
+    """Everything that a Learner holds in `roots`, without the callbacks that are left out.
+
+    Raises ValueError for a function, which is not copied, that refers to the Learner or its model by name.
+    """
+    modules = [*learn.model.modules()]
+    if isinstance(learn.loss_func, nn.Module) and learn.loss_func.state_dict():
+        modules += learn.loss_func.modules()
+    own = [learn, learn.dls, *learn.dls.loaders, learn.opt, *learn.cbs, *modules]
+    own_ids = {id(o) for o in [*own, *(p for m in modules for p in m.parameters())] if o is not None}
+    everything, seen, named = [], {id(learn): learn, **left_out}, {}
     for what, root in roots.items():
-        for function in _functions(root, without=[learn, learn.dls]):
-            for name, o in names_used_by(function).items():
-                if id(o) in own:
+        for o in reachable(root, seen=seen):
+            everything.append(o)
+            if isinstance(o, FunctionType) and is_made_of(o, left_out):
+                continue  # left out, too
+            for function, name, found in references(o, named):
+                if id(found) in own_ids:
                     raise ValueError(
                         f"{what} should not refer to the Learner or its model by name, but its function "
                         f"{function.__qualname__} uses {name!r}: a copy of the Learner would use the original; take it "
                         "from an argument, or in a callback from self.learn"
                     )
-
-
-def _functions(root: Any, without: list[Any]) -> Iterator[FunctionType]:
-    """The functions that `root` reaches, and the methods of the user's own classes among what it reaches."""
-    for o in reachable(root, without=without):
-        if isinstance(o, FunctionType):
-            yield o
-        else:
-            classes = [cls for cls in type(o).__mro__ if not is_of_a_library(cls)]
-            yield from (f for cls in classes for f in vars(cls).values() if isinstance(f, FunctionType))
-
-
-def _seed_everything(learn: Any, seed: int) -> None:
-    """Seed the global random numbers, and the generators in the data loaders, samplers, data sets and transforms."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-    for loader in learn.dls.loaders:
-        if hasattr(loader, "rng"):
-            loader.rng = random.Random(seed)
-    for o in list(reachable(learn.dls)):
-        if isinstance(o, random.Random):
-            o.seed(seed)
-        elif isinstance(o, np.random.RandomState):
-            o.seed(seed % 2**32)
-        elif isinstance(o, np.random.Generator):
-            o.bit_generator.state = type(o.bit_generator)(seed).state
-        elif isinstance(o, torch.Generator):
-            o.manual_seed(seed)
+    return everything

@@ -53,8 +53,10 @@ def suggest_clr(
     wins. A cycle ends with a low rate, so its loss foretells that of the fit.
     seed: of all random numbers; the same seed gives the same suggestion.
 
-    Everything trains on copies of the Learner, which is left alone. A bar says what is trained; an interruption answers
-    from what has finished.
+    Everything trains on copies of the Learner, which is left alone, with an optimizer like `learn.opt` if there is one.
+    The Learner's callbacks of fastai's classes that show, log or save do not take part, nor do callbacks with
+    `take_part = False`, on the instance or its class; give that to one of yours that writes a file. A bar says what is
+    trained; an interruption answers from what has finished.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range, in several processes unless `lr`
     is given without a budget, and if no peak is found: `lr_find`'s loss does not fall, or every cycle diverges.
@@ -95,12 +97,12 @@ def suggest_clr(
 def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
     """The peak that `lr_find` alone suggests, why, and its curves."""
     curves: list[Curve] = []
-    with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box:
+    with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box, box:
         try:
             for k in range(N_FINDERS):
-                bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
-                curves.append(find_curve(box, seed + k))
-            bar.move(N_FINDERS * FINDER_BATCHES)
+                moves_bar = bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
+                curves.append(find_curve(box, seed + k, moves_bar))
+            bar.finish()
         except KeyboardInterrupt:
             if not curves:
                 raise
@@ -137,14 +139,14 @@ def _by_race(
     learn: Any, lr: Any, budget: int, n_find: int, length: int, n_iter: int, seed: int
 ) -> tuple[Any, str, list[Trial]]:
     """The peak that wins a race of at most `budget` batches, why, and the cycles of the race."""
-    with ExperimentBar(learn, budget, n_iter) as bar, sandbox(learn) as box:
+    with ExperimentBar(learn, budget) as bar, sandbox(learn) as box, box:
         race = Race(box, bar, WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
         try:
             if n_find:
-                bar.begin("lr_find", 0)
-                race.center = half_decade(peak_of([find_curve(box, seed)]) or WITHOUT_FINDER)
+                curve = find_curve(box, seed, bar.begin("lr_find", 0))
+                race.center = half_decade(peak_of([curve]) or WITHOUT_FINDER)
             race.run(budget - n_find, n_find)
-            bar.move(budget)
+            bar.finish()
         except KeyboardInterrupt:
             if not race.losses:
                 raise

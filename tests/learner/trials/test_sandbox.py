@@ -4,9 +4,12 @@ import gc
 import pickle
 import random
 import signal
+import sys
+import tempfile
 import time
 import weakref
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +23,14 @@ from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
-from fastai.optimizer import OptimWrapper
+from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
+from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import BatchSampler, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from fastai_clr.all import CircularLR, CLRCallback
+from fastai_clr.learner.trials.reach import reachable
 from fastai_clr.learner.trials.sandbox import sandbox
 from helpers import DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
 
@@ -229,6 +234,377 @@ def test_an_optimizer_that_the_user_built_trains_the_copy(learner):
     assert weights_of(learn) == before and str(learn.opt.state_dict()) == state and learn.opt is learn.opt_func
 
 
+def stop_a_fit(learn, error, how):
+    """End a fit of a Learner that shows a bar and logs to a file by an exception, as a user would see it."""
+    learn.logger = print
+    learn.add_cbs([ProgressCallback(), CSVLogger()])
+
+    class Stops(Callback):
+        def after_batch(self):
+            if self.learn.iter == 1 and self.training == (how != "in validation"):
+                raise error("in a batch")
+
+    fits = {
+        "ours": lambda: learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5), cbs=Stops()),
+        "fastai's": lambda: learn.fit(1, 1e-2, cbs=Stops()),
+        "one cycle": lambda: learn.fit_one_cycle(1, 1e-2, cbs=Stops()),
+        "in validation": lambda: learn.fit(1, 1e-2, cbs=Stops()),
+    }
+    with pytest.raises(error):
+        fits[how]()
+
+
+@pytest.mark.parametrize("how", ["ours", "fastai's", "one cycle", "in validation"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_experiments_after_a_fit_that_did_not_end(learn, error, how, capsys):
+    stop_a_fit(learn, error, how)
+    logger, written = learn.logger, (learn.path / "history.csv").read_text()
+    capsys.readouterr()
+    with learn.no_bar():
+        learn.compare_schedules(1, 1e-2, THREE, seeds=1)
+        learn.suggest_clr(3, 1e-2, budget=1)
+    assert learn.logger == logger and (learn.path / "history.csv").read_text() == written
+    assert capsys.readouterr().out == ""
+    learn.suggest_clr(3, 1e-2, budget=1)
+
+
+class Holds(Callback):
+    """Holds what belongs to another callback, and uses it."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def after_epoch(self):
+        assert self.log is None or self.log([self.epoch]) is None
+
+
+HELD_OF = {
+    "the callback": lambda cb: cb,
+    "a method": lambda cb: cb._write_line,
+    "a partial": lambda cb: partial(cb._write_line),
+    "a partial of its class": lambda cb: partial(type(cb)._write_line, cb),
+    "a nested partial": lambda cb: partial(partial(print, file=cb), cb._write_line),
+    "a closure": lambda cb: lambda log: cb._write_line(log),
+    "a closure over a method": lambda cb: (lambda write: lambda log: write(log))(cb._write_line),
+    "a default": lambda cb: lambda log, cb=cb: cb._write_line(log),
+}
+
+
+@pytest.mark.parametrize("what", HELD_OF)
+def test_what_the_learner_holds_of_a_callback_that_is_left_out_is_left_out(what, learn):
+    logger = CSVLogger()
+    learn.add_cb(logger)
+    held = HELD_OF[what](logger)
+    learn.logger, learn.write = held if callable(held) else learn.logger, held
+    if what != "the callback":
+        learn.add_cb(Holds(held))
+        learn.model[0].register_forward_hook(held)
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.fit(1, 1e-2)
+        assert "write" not in vars(twin) and twin.logger is noop
+        assert not any(isinstance(o, CSVLogger) for o in reachable(twin))
+    assert learn.write is held and not (learn.path / "history.csv").exists()
+
+
+class TakesNoPart(Callback):
+    take_part = False
+
+    def after_epoch(self):
+        (self.path / "mine.txt").write_text("x")
+
+
+class TakesPart(Callback):
+    def after_epoch(self):
+        seen.append(self.epoch)
+
+
+class Again(TakesNoPart):
+    take_part = True
+
+    def after_epoch(self):
+        seen.append("again")
+
+
+seen = []
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["to the experiment", "to the Learner"])
+def test_a_callback_says_whether_it_takes_part(learn, given):
+    seen.clear()
+    learn.take_part = learn.model.take_part = False  # a callback hands on what it does not know
+    cbs = [TakesNoPart(), TakesPart(), Again(), TakesPart()]
+    cbs[-1].take_part = False
+    learn.add_cbs([] if given else cbs)
+    learn.compare_schedules(1, 1e-2, ["constant"], seeds=1, cbs=cbs if given else None)
+    assert seen == [0, "again"] or seen == ["again", 0]
+    assert not list(learn.path.rglob("mine.txt")) and (given or learn.takes_no_part in learn.cbs)
+    if not given:
+        learn.fit(1, 1e-2)
+        assert (learn.path / "mine.txt").exists() and seen.count(0) == 3
+
+
+# -- the optimizer -----------------------------------------------------------------------------------------------------------
+
+
+def groups_by_hand(learn):
+    """Three groups where the splitter makes one."""
+    learn.splitter = lambda model: list(model.parameters())
+    learn.opt = Adam([list(o.parameters()) for o in learn.model], lr=1e-3, eps=1e-3)
+
+
+def the_head_alone(learn):
+    learn.opt = SGD([list(learn.model[2].parameters())], lr=1e-3, mom=0.5)
+
+
+def wrapped(learn, make, **kwargs):
+    learn.opt = OptimWrapper(opt=make(learn.model.parameters(), **kwargs))
+
+
+OPTIMIZERS_SET = {
+    "none": lambda learn: None,
+    "torch's SGD": partial(wrapped, make=torch.optim.SGD, lr=0.1, momentum=0.8, nesterov=True, weight_decay=0.01),
+    "torch's AdamW": partial(wrapped, make=torch.optim.AdamW, lr=0.1, betas=(0.8, 0.9), eps=1e-2),
+    "torch's Adagrad": partial(wrapped, make=torch.optim.Adagrad, lr=0.1, initial_accumulator_value=0.5),
+    "torch's RMSprop": partial(wrapped, make=torch.optim.RMSprop, lr=0.1, centered=True),
+    "groups of torch's": lambda learn: setattr(learn, "opt", OptimWrapper(opt=torch.optim.SGD(
+        [{"params": o.parameters(), "weight_decay": i / 10} for i, o in enumerate(learn.model)], lr=0.1))),
+    "groups by hand": groups_by_hand,
+    "the head alone": the_head_alone,
+    "eps": lambda learn: learn.create_opt() or learn.opt.set_hyper("eps", 1.0),
+    "eps of each group": lambda learn: learn.create_opt() or learn.opt.set_hyper("eps", [1.0, 0.1, 0.01]),
+    "weight decay": lambda learn: learn.create_opt() or learn.opt.set_hyper("wd", 0.5),
+    "momentum": lambda learn: learn.create_opt() or learn.opt.set_hyper("mom", 0.2),
+    "Lookahead": lambda learn: setattr(learn, "opt", ranger(learn.splitter(learn.model), lr=1e-3, mom=0.7)),
+    "one that opt_func is": lambda learn: setattr(learn, "opt_func", OptimWrapper(
+        opt=torch.optim.SGD(learn.model.parameters(), lr=0.1, momentum=0.7))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
+@pytest.mark.parametrize("name", OPTIMIZERS_SET)
+def test_a_copy_trains_with_the_optimizer_that_the_learner_has(learner, tmp_path, name, trained):
+    """As `learn.fit` does, but for the optimizer's state."""
+    learn = learner(n_groups=3, shuffle=False)
+    OPTIMIZERS_SET[name](learn)
+    if trained:
+        learn.fit(1, 1e-2)
+    before = None if learn.opt is None else pickle.dumps(learn.opt.state_dict())
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.fit(1, 1e-3)
+        assert not any(p is q for g in twin.opt.param_lists for p in g for q in learn.model.parameters())
+        assert type(twin.opt) is type(learn.opt) or learn.opt is None
+    assert before is None or (learn.opt is not None and pickle.dumps(learn.opt.state_dict()) == before)
+    if learn.opt is not None:
+        clear_state(learn.opt)
+    torch.manual_seed(0)
+    learn.fit(1, 1e-3)
+    assert weights_of(learn) == weights_of(twin)
+
+
+def clear_state(opt):
+    inner = vars(opt).get("opt")
+    if isinstance(inner, torch.optim.Adagrad):
+        opt.opt = type(inner)(inner.param_groups, initial_accumulator_value=0.5)
+    else:
+        opt.clear_state()
+
+
+def test_weight_decay_of_batch_norm_and_what_is_frozen_stay_as_they_are(learner):
+    """fastai keeps both in the optimizer's state."""
+    learn = learner(n_groups=2, shuffle=False, wd_bn_bias=False, wd=0.5)
+    learn.model.insert(1, nn.BatchNorm1d(8))
+    learn.freeze()
+    learn.fit(1, 1e-2)
+    flags = [
+        {k: v for k, v in learn.opt.state[p].items() if k in ("do_wd", "force_train")}
+        for p, *_ in learn.opt.all_params()
+    ]
+    assert {"force_train": True, "do_wd": False} in flags
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        assert [twin.opt.state[p] for p, *_ in twin.opt.all_params()] == flags
+        twin.opt.freeze_to(-1)
+        assert [p.requires_grad for p in twin.model.parameters()] == [p.requires_grad for p in learn.model.parameters()]
+
+
+def test_an_experiment_inside_a_fit_has_the_hyper_parameters_from_before_it(learner):
+    learn, moms = learner(), []
+
+    class Inside(Callback):
+        def after_epoch(self):
+            with sandbox(self.learn) as box, box.copy(0) as (twin, _):
+                moms.append((self.opt.hypers[0]["mom"], twin.opt.hypers[0]["mom"]))
+
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, 0.95, 0.85), cbs=Inside())
+    assert [mom for _, mom in moms] == [0.9, 0.9] and moms[0][0] != 0.9
+
+
+def test_the_state_is_not_copied(learner):
+    """It is twice as large as the model; the copies of a large model would need the memory."""
+    learn = learner()
+    learn.fit(1, 1e-3)
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        assert not any(isinstance(o, torch.Tensor) for state in twin.opt.state.values() for o in state.values())
+
+
+def replace_all(model):
+    for i, layer in enumerate(model):
+        model[i] = nn.Linear(layer.in_features, layer.out_features)
+
+
+@pytest.mark.parametrize("name", ["eps", "eps of each group", "weight decay", "momentum"])
+def test_an_optimizer_for_new_layers_has_the_learners_hyper_parameters(learner, name):
+    learn = learner(n_groups=3)
+    OPTIMIZERS_SET[name](learn)
+    with sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
+        assert [dict(h) for h in twin.opt.hypers] == [dict(h) for h in learn.opt.hypers]
+        assert [id(p) for g in twin.opt.param_lists for p in g] == [id(p) for p in twin.model.parameters()]
+
+
+def test_a_torch_optimizer_for_new_layers_has_the_learners_hyper_parameters(learner):
+    learn = learner(n_groups=3, opt_func=partial(OptimWrapper, opt=torch.optim.AdamW))
+    learn.create_opt()
+    learn.opt.set_hyper("eps", [1.0, 0.1, 0.01])
+    learn.opt.set_hyper("mom", 0.5)
+    with sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
+        assert [g["eps"] for g in twin.opt.opt.param_groups] == [1.0, 0.1, 0.01]
+        assert twin.opt.opt.param_groups[0]["betas"] == (0.5, 0.99) or twin.opt.hypers[0]["mom"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["torch's SGD", "groups by hand", "the head alone", "one that opt_func is", "Lookahead"]
+)
+@pytest.mark.parametrize(
+    "init", [replace_all, lambda model: model.append(nn.Linear(10, 10))], ids=["replaced", "added"]
+)
+def test_new_layers_are_refused_where_opt_func_makes_another_optimizer(learner, name, init):
+    learn = learner(n_groups=3)
+    OPTIMIZERS_SET[name](learn)
+    learn.fit(1, 1e-3)
+    before = weights_of(learn)
+    with pytest.raises(
+        ValueError, match="opt_func should make an optimizer like learn.opt, .* since init replaces parameters"
+    ):
+        learn.compare_schedules(1, 1e-2, THREE, seeds=1, init=init)
+    assert weights_of(learn) == before
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS_SET)
+def test_new_values_in_place_keep_the_optimizer(learner, name):
+    learn = learner(n_groups=3)
+    OPTIMIZERS_SET[name](learn)
+    with sandbox(learn) as box, box.copy(0, lambda model: [o.reset_parameters() for o in model]) as (twin, _):
+        twin.fit(1, 1e-3)
+
+
+def test_an_optimizer_of_an_earlier_model_is_found_out(learner):
+    learn = learner(n_groups=3)
+    learn.fit(1, 1e-3)
+    learn.model = nn.Sequential(nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="learn.opt hold those of learn.model"):
+        learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)
+
+
+class NeedsMore(torch.optim.SGD):
+    """An optimizer whose class wants more than the parameters, as SAM does."""
+
+    def __init__(self, params, lr, base):
+        super().__init__(params, lr)
+        self.base = base
+
+
+def test_an_optimizer_that_its_class_cannot_make_anew_is_made_by_opt_func(learner):
+    learn = learner(n_groups=3, opt_func=partial(OptimWrapper, opt=partial(NeedsMore, base=1)))
+    learn.fit(1, 1e-3)
+    learn.opt.set_hyper("wd", 0.3)
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        assert type(twin.opt.opt) is NeedsMore and twin.opt.opt.base == 1 and twin.opt.hypers[2]["wd"] == 0.3
+    learn.opt_func = Adam
+    with pytest.raises(ValueError, match="opt_func should make .* like learn.opt, .* since its class wants more"):
+        learn.suggest_clr(3, 1e-2, budget=1)
+
+
+# -- compiled models -----------------------------------------------------------------------------------------------------------
+
+
+def compiled(learn, how, graphs):
+    """Compile the Learner's model with a backend that keeps the graphs which it is given."""
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    if how == "torch.compile":
+        learn.model = torch.compile(learn.model, backend=backend)
+    elif how == "in place":
+        learn.model.compile(backend=backend)
+    elif how == "a layer":
+        learn.model[1] = torch.compile(learn.model[1], backend=backend)
+    elif how == "a layer in place":
+        learn.model[1].compile(backend=backend)
+    else:
+        learn.loss_func = torch.compile(cross_entropy, backend=backend)
+
+
+def cross_entropy(predictions, targets):
+    return nn.functional.cross_entropy(predictions, targets)
+
+
+HOW_COMPILED = ["torch.compile", "in place", "a layer", "a layer in place", "the loss"]
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
+@pytest.mark.parametrize("how", HOW_COMPILED)
+def test_what_is_compiled_trains_as_such_in_fits_and_copies(learner, how, trained):
+    torch.compiler.reset()
+    graphs = []
+    learn, plain = [learner(4, n_groups=3, shuffle=False, metrics=[accuracy]) for _ in range(2)]
+    learn.splitter = plain.splitter = lambda model: [list(model.parameters())]
+    plain.loss_func = learn.loss_func = cross_entropy
+    compiled(learn, how, graphs)
+    counts = torch.__version__ >= "2.6" or "place" not in how  # 2.5 compiles no layer of its own in place
+    for o in (learn, plain) if trained else ():
+        o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    assert bool(graphs) is (trained and counts)
+    before, weights = len(graphs), weights_of(learn)
+    results = [o.compare_schedules(1, 1e-2, THREE, seeds=1) for o in (learn, plain)]
+    assert results[0].runs[0].losses.tolist() == pytest.approx(results[1].runs[0].losses.tolist(), rel=1e-5)
+    assert weights_of(learn) == weights
+    assert trained or len(graphs) > before or not counts  # the copies share what is compiled
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        for o, copied in zip(learn.model.modules(), twin.model.modules()):
+            assert type(o) is type(copied)
+            assert (o._compiled_call_impl is None) == (copied._compiled_call_impl is None)
+        twin.fit(1, 1e-2)
+        assert weights_of(twin) != weights
+    assert weights_of(learn) == weights
+    assert learn.suggest_clr(3, 1e-2, budget=3).lr == plain.suggest_clr(3, 1e-2, budget=3).lr
+    learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
+    assert weights_of(learn) != weights
+
+
+def test_a_copy_of_a_compiled_model_is_collected(learner):
+    learn, copies = learner(2), []
+    learn.splitter = lambda model: list(model.parameters())
+    compiled(learn, "torch.compile", [])
+    with sandbox(learn) as box:
+        for seed in range(3):
+            with box.copy(seed) as (twin, _):
+                assert [o() for o in copies] == [None] * seed
+                copies.append(weakref.ref(twin.model))
+                twin.fit(1, 1e-2)
+            del twin, _
+
+
+def test_a_compiled_function_may_not_refer_to_the_learner(learn):
+    f = in_a_notebook(learn, METRIC + "learn.epoch")["metric"]
+    learn.metrics = [torch.compile(f, backend="eager")]
+    with pytest.raises(ValueError, match=r"metrics\[0\] should not refer .* function metric uses 'learn'"):
+        sandbox(learn)
+
+
+# -- what takes part -----------------------------------------------------------------------------------------------------------
+
+
 class MyLogger(CSVLogger):
     pass
 
@@ -353,17 +729,154 @@ class Splitter:
         return [self.hidden["parameters"]()]
 
 
-HIDDEN = {}
+def in_a_notebook(learn, source):
+    """The names that a notebook has after the cell `source`."""
+    names = {"__name__": "__main__", "learn": learn, "model": learn.model, "dls": learn.dls, "Callback": Callback}
+    exec("import random; from types import SimpleNamespace; from functools import partial, lru_cache\n" + source, names)
+    return names
+
+
+METRIC = "def metric(predictions, targets): return "
+REFERENCES = {
+    "a generator": METRIC + "sum(learn.epoch for _ in range(2))",
+    "a comprehension": METRIC + "max([learn.epoch for _ in range(2)])",
+    "a lambda inside": METRIC + "(lambda: learn.epoch)()",
+    "a function inside": METRIC + "f()\ndef metric(p, y):\n  def f(): return learn.epoch\n  return f()",
+    "a class inside": "def metric(p, y):\n  class A:\n    epoch = learn.epoch\n  return A.epoch",
+    "a helper": "def helper(): return learn.epoch\n" + METRIC + "helper()",
+    "a helper's helper": "def one(): return learn.epoch\ndef two(): return one()\n" + METRIC + "two()",
+    "a helper passed on": "def helper(_): return learn.epoch\n" + METRIC + "max(map(helper, [1]))",
+    "a cached helper": "@lru_cache\ndef helper(): return learn.epoch\n" + METRIC + "helper()",
+    "a helper class": "class Helper:\n  def __init__(self): self.n = learn.epoch\n" + METRIC + "Helper().n",
+    "a helper object": "class Helper:\n  def n(self): return learn.epoch\nhelper = Helper()\n" + METRIC + "helper.n()",
+    "a property": "class Helper:\n  @property\n  def n(self): return learn.epoch\nhelper = Helper()\n" + METRIC + "helper.n",
+    "a static method": "class Helper:\n  @staticmethod\n  def n(): return learn.epoch\n" + METRIC + "Helper.n()",
+    "a class method": "class Helper:\n  @classmethod\n  def n(cls): return learn.epoch\n" + METRIC + "Helper.n()",
+    "a list": "box = [learn]\n" + METRIC + "box[0].epoch",
+    "a dict in a list": "box = [{'a': (learn,)}]\n" + METRIC + "box[0]['a'][0].epoch",
+    "a namespace": "box = SimpleNamespace(learn=learn)\n" + METRIC + "box.learn.epoch",
+    "an object": "class Box: pass\nbox = Box(); box.learn = learn\n" + METRIC + "box.learn.epoch",
+    "a class attribute": "class Box: learn = learn\n" + METRIC + "Box.learn.epoch",
+    "a function's attribute": "def box(): pass\nbox.learn = learn\n" + METRIC + "box.learn.epoch",
+    "a module": "from types import ModuleType\nbox = ModuleType('box'); box.learn = learn\n" + METRIC + "box.learn.epoch",
+    "a partial by name": "def f(o): return o.epoch\nf = partial(f, learn)\n" + METRIC + "f()",
+    "a bound method": "validate = learn.validate\n" + METRIC + "len(validate())",
+    "a default": "def metric(predictions, targets, o=learn): return o.epoch",
+    "a keyword default": "def metric(predictions, targets, *, o=[learn]): return o[0].epoch",
+    "a default inside": "def helper(o=learn): return o.epoch\n" + METRIC + "helper()",
+    "a layer": "layer = model[0]\n" + METRIC + "float(layer.bias.sum())",
+    "a parameter": "weight = model[0].weight\n" + METRIC + "float(weight.sum())",
+    "the Recorder": "recorder = learn.recorder\n" + METRIC + "len(recorder.values)",
+    "the data loaders": METRIC + "len(list(dls.valid))",
+    "a loader": "train = dls.train\n" + METRIC + "len(list(train))",
+    "a decorated metric": "def twice(f):\n  def g(*o): return 2 * f(*o)\n  return g\n@twice\n" + METRIC + "learn.epoch",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", REFERENCES)
+def test_a_metric_may_not_refer_to_the_learner_by(how, learn):
+    learn.metrics = [in_a_notebook(learn, REFERENCES[how])["metric"]]
+    with pytest.raises(ValueError, match=r"metrics\[0\] should not refer to the Learner or its model by name"):
+        sandbox(learn)
+
+
+CALLBACK = "class Cb(Callback):\n  def __init__(self): self.seen = []\n  def after_epoch(self): "
+CALLBACKS = {
+    "a generator": CALLBACK + "self.seen.append(sum(learn.epoch for _ in range(2)))",
+    "a helper": "def helper(): return model\n" + CALLBACK + "helper()",
+    "a list": "box = [learn]\n" + CALLBACK + "self.seen.append(box[0].epoch)",
+    "a base class": "class Base(Callback):\n  def before_fit(self): learn\nclass Cb(Base): pass",
+    "an object it has": "class A:\n  def n(self): return learn.epoch\nclass Cb(Callback):\n  def __init__(self): self.a = A()",
+    "a closure it has": "class Cb(Callback):\n  def __init__(self): self.f = (lambda o: lambda: o.epoch)(learn)",
+    "itself": "class Cb(Callback):\n  def after_epoch(self): cb.seen = 1\ncb = Cb(); learn.add_cb(cb)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", CALLBACKS)
+def test_a_callback_may_not_refer_to_the_learner_by(how, learn):
+    names = in_a_notebook(learn, CALLBACKS[how])
+    if "cb" not in names:
+        learn.add_cb(names["Cb"]())
+    with pytest.raises(ValueError, match="callback Cb should not refer to the Learner or its model by name"):
+        sandbox(learn)
+
+
+def test_a_transform_may_not_refer_to_the_learner(learn):
+    learn.dls.train.after_batch = in_a_notebook(learn, "def f(b): return b[0] * learn.epoch, b[1]")["f"]
+    with pytest.raises(ValueError, match="dls should not refer to the Learner or its model by name"):
+        sandbox(learn)
+
+
+NO_REFERENCES = {
+    "attributes": "class Cb(Callback):\n  def after_epoch(self): self.learn.model, self.model, self.dls.train, self.learn",
+    "attributes inside": "class Cb(Callback):\n  def after_epoch(self): [self.learn.epoch for _ in range(2)]; (lambda: self.model)()",
+    "local variables": "class Cb(Callback):\n  def after_epoch(self): learn = self.learn; model = learn.model; return [model for _ in [1]]",
+    "arguments": "def f(learn, model=None): return learn.epoch\nclass Cb(Callback):\n  def after_epoch(self): f(self.learn, model=1)",
+    "keywords": "class Cb(Callback):\n  def after_epoch(self): dict(learn=self.epoch)['learn']",
+    "what __init__ names": "class Cb(Callback):\n  def __init__(self): self.n = len(learn.dls.train); super().__init__()",
+    "an __init__ of a base": "class A(Callback):\n  def __init__(self): self.n = learn.lr\nclass Cb(A):\n  def after_epoch(self): super().__repr__()",
+    "its class's attribute": "class Cb(Callback):\n  seen = []\n  def __init__(self): learn\n  def after_epoch(self): Cb.seen.append(1)",
+    "the vocabulary": "dls.vocab = ['a']\nclass Cb(Callback):\n  def after_epoch(self): dls.vocab[0]",
+    "an import": "import torch\nclass Cb(Callback):\n  def after_epoch(self): torch.nn.functional.relu(torch.zeros(1))",
+    "what nobody calls": "def f(): return learn\nclass Cb(Callback):\n  def after_epoch(self): self.f = 1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NO_REFERENCES)
+def test_no_reference_are(what, learn):
+    learn.add_cb(in_a_notebook(learn, NO_REFERENCES[what])["Cb"]())
+    assert len(learn.compare_schedules(1, 1e-2, ["constant"], seeds=1).runs) == 1
+
+
+def test_a_partial_or_bound_method_that_is_held_is_copied(learn):
+    """It holds the Learner, but looks nothing up."""
+    epochs = []
+    learn.metrics = [partial(lambda o, p, y: epochs.append(o.epoch) or 0.0, learn)]
+    learn.on_end = learn.validate
+    with sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.fit(2, 1e-2)
+        assert epochs == [0, 0, 1, 1] and twin.on_end.__self__ is twin
+
+
+def test_the_notebook_itself_is_no_reference(learn):
+    """`get_ipython` is a method of the shell, which holds all names of the notebook."""
+    shell = type("Shell", (), {"__module__": "ipykernel.zmqshell", "get_ipython": lambda self: self})()
+    shell.user_ns = in_a_notebook(learn, "class Cb(Callback):\n  def after_epoch(self): get_ipython()")
+    shell.user_ns["get_ipython"] = shell.get_ipython
+    learn.add_cb(shell.user_ns["Cb"]())
+    assert sandbox(learn)
+
+
+def test_a_callback_that_takes_the_learner_from_self_gets_that_of_its_copy(learn):
+    source = """
+class Cb(Callback):
+    def after_epoch(self):
+        sums.append(sum(float(p.detach().abs().sum()) for p in self.model.parameters()))
+        epochs.append(self.learn.epoch)
+sums, epochs = [], []
+"""
+    names = in_a_notebook(learn, source)
+    learn.compare_schedules(
+        2, {"low": 1e-3, "high": 1e-1}, {"low": "constant", "high": "constant"}, seeds=1, cbs=names["Cb"]()
+    )
+    low, high = names["sums"][:2], names["sums"][2:]
+    assert names["epochs"] == [0, 1, 0, 1] and high[1] > high[0] > low[0] and high[0] > 2 * low[1]
 
 
 class ChangesTheOriginal(Callback):
     def after_epoch(self):
+        from test_sandbox import HIDDEN  # by an import, which is no name
+
         with torch.no_grad():
             next(HIDDEN["learn"].model.parameters()).add_(0)
 
 
+HIDDEN = {}
+
+
 def test_a_change_of_the_original_that_nothing_foretold_is_an_error(learn, monkeypatch):
     monkeypatch.setitem(HIDDEN, "learn", learn)
+    monkeypatch.setitem(sys.modules, "test_sandbox", sys.modules[__name__])
     with pytest.raises(RuntimeError, match="training a copy changed the Learner's own model"):
         learn.compare_schedules(1, 1e-2, ["constant"], cbs=ChangesTheOriginal())
 
@@ -381,6 +894,79 @@ def test_a_learner_without_a_recorder_is_refused(learn):
 
 
 # -- interrupted -----------------------------------------------------------------------------------------------------------
+
+
+def shared_state():
+    """What all fits of a process share."""
+    return (
+        random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), torch.is_grad_enabled(),
+        gc.get_freeze_count() > 0, len(list(Path(tempfile.gettempdir()).iterdir())),
+    )  # fmt: skip
+
+
+def interrupted_at(place, run, files):
+    """Run with Ctrl-C at the line of this number among the lines of the files; how many lines were run."""
+    n_lines = 0
+
+    def trace(frame, event, argument):
+        nonlocal n_lines
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        n_lines += 1
+        if n_lines == place:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt as error:
+        return n_lines, error  # with all its frames, as a notebook keeps them
+    finally:
+        sys.settrace(before)
+    return n_lines, None
+
+
+AT_THE_END = ("learner/sandbox.py", "random.py", "contextlib.py", "grad_mode.py")
+
+
+def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
+    learn = learner(1, n_valid=4)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def run():
+        with sandbox(learn) as box, box:
+            with box.copy(0):
+                torch.set_grad_enabled(False)
+                random.random(), np.random.rand(), torch.rand(1)
+
+    gc.unfreeze()
+    before = shared_state()
+    n_lines, _ = interrupted_at(0, run, AT_THE_END)
+    assert shared_state() == before
+    n_interrupted = 0
+    for place in [*range(1, n_lines - 100, 29), *range(n_lines - 100, n_lines + 1)]:
+        _, error = interrupted_at(place, run, AT_THE_END)
+        assert shared_state() == before, place
+        n_interrupted += error is not None
+    assert n_interrupted > 100
+
+
+def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
+    learn = learner(2, n_valid=4)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = (*AT_THE_END, "learner/compare.py", "learner/progress.py")
+
+    def run():
+        learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)
+
+    gc.unfreeze()
+    before, weights = shared_state(), weights_of(learn)
+    n_lines, _ = interrupted_at(0, run, files)
+    for place in [*range(1, n_lines - 40, n_lines // 40), *range(n_lines - 40, n_lines + 1)]:
+        interrupted_at(place, run, files)
+        assert shared_state() == before and weights_of(learn) == weights, place
 
 
 @pytest.mark.slow
@@ -413,6 +999,5 @@ def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
         assert weights_of(learn) == before and list(learn.cbs) == cbs and str(learn.opt.state_dict()) == opt
         assert {k: id(v) for k, v in vars(learn).items()} == attributes
         assert all(p.requires_grad for p in learn.model.parameters())
-        elsewhere += not torch.is_grad_enabled()  # or in the very code that puts the mode back
-        torch.set_grad_enabled(True)
+        assert torch.is_grad_enabled()
     assert interrupted > 50 and elsewhere <= 5

@@ -14,6 +14,7 @@ from fastai.data.transforms import IndexSplitter
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
+from fastprogress.fastprogress import ProgressBar
 from torch import nn
 
 from fastai_clr.learner.trials import suggest
@@ -221,6 +222,91 @@ def test_the_bar_names_the_peak(learner, capsys):
     with learn.no_bar():
         learn.suggest_clr(3)
     assert capsys.readouterr().out == ""
+
+
+class Bar(ProgressBar):
+    """A bar that keeps what it shows, as a terminal's and a notebook's do."""
+
+    shown, begun = [], 0
+
+    def on_iter_begin(self):
+        Bar.begun += 1
+
+    def on_update(self, value, text, **kwargs):
+        Bar.shown.append((value, text.strip()))
+
+
+@pytest.fixture
+def bar(monkeypatch):
+    Bar.shown, Bar.begun = [], 0
+    Bar.update_every = 0  # seconds between two updates
+    monkeypatch.setattr("fastai_clr.learner.trials.progress.progress_bar", Bar)
+    return Bar
+
+
+@pytest.mark.parametrize(
+    "arguments, names",
+    [
+        (dict(lr=1e-2, budget=1), ["peak 0.01", "peak 0.032"]),
+        (dict(lr=1e-2, budget=3), ["peak 0.01"]),
+        (dict(), ["lr_find 1 of 3", "lr_find 2 of 3", "lr_find 3 of 3"]),
+        (dict(budget=10), ["lr_find", "peak 0."]),
+        (dict(lr=1e20, budget=3), ["peak 1e+20"]),  # each cycle diverges after a few batches
+    ],
+)
+def test_one_bar_shows_the_batches_of_all_runs(learner, bar, trained, arguments, names):
+    learn = learner(20)
+    learn.add_cb(ProgressCallback())
+    try:
+        learn.suggest_clr(3, **arguments)
+    except ValueError as error:
+        assert "diverged at every peak" in str(error)
+    values = [value for value, _ in bar.shown]
+    total = arguments.get("budget", 5) * 60
+    assert bar.begun == 1 and values == sorted(values) and values[0] == 0 and values[-1] == total
+    assert values.count(total) == 1 and len(set(values)) >= sum(trained)
+    assert all(any(name in text for _, text in bar.shown) for name in names)
+    assert all("peak" in text or "lr_find" in text for _, text in bar.shown[:-1])
+    assert (
+        "peak" not in bar.shown[-1][1]
+        and "lr_find" not in bar.shown[-1][1]
+        and f"[{total}/{total} " in bar.shown[-1][1]
+    )
+    halfway = next(text for value, text in bar.shown if value >= total / 2)
+    assert re.search(r"<(;)?\d\d:\d\d", halfway)  # the time left
+
+
+@pytest.mark.parametrize("batch", [3, 25, 47])
+def test_an_interruption_inside_a_run_leaves_the_bar_where_it_is(learner, bar, batch):
+    """Cycles of 20 batches."""
+    learn = learner(20)
+
+    class Stops(Callback):
+        n, run_valid = 0, False
+
+        def after_batch(self):
+            Stops.n += 1
+            if Stops.n == batch:
+                raise KeyboardInterrupt
+
+    learn.add_cbs([ProgressCallback(), Stops()])
+    try:
+        learn.suggest_clr(3, 1e-2, budget=1)
+    except KeyboardInterrupt:
+        pass
+    value, text = bar.shown[-1]
+    assert bar.begun == 1 and batch - 2 <= value <= batch and "stopped" in text and "peak" not in text
+
+
+def test_the_bar_in_a_terminal_is_one_line(learner, capsys):
+    learn = learner(20)
+    learn.add_cb(ProgressCallback())
+    learn.suggest_clr(3, 1e-2, budget=1)
+    printed = capsys.readouterr().out
+    lines = printed.split("\r")[1:]
+    assert printed.count("\n") == 1 and printed.endswith("]\n") and printed.count("100.00%") == 1
+    assert lines[-2].isspace() and len(lines[-2]) >= 79  # nothing of a longer line is left
+    assert re.search(r"peak \S+ *\]$", lines[-3]) and re.search(r"\d\d:\d\d\]\n$", lines[-1])
 
 
 class Interrupts(Callback):
