@@ -154,7 +154,10 @@ def run_of_rows(
         valid_metrics=valid_metrics,
     )  # fmt: skip
     if metrics is None:
-        metrics = [SimpleNamespace(name=o) for o in metric_names if o not in ("train_loss", "valid_loss")]
+        names = [o for o in metric_names if o not in ("train_loss", "valid_loss")]
+        if train_metrics and valid_metrics:
+            names = [o.removeprefix("valid_") for o in names if o.startswith("valid_")]
+        metrics = [SimpleNamespace(name=o) for o in names]
     sched = SimpleNamespace(lrs=[lr] * len(losses), losses=losses)
     n_epoch = len(recorder.values) if n_epoch is None else n_epoch
     return Run(

@@ -10,6 +10,7 @@ from fastai.learner import Learner, Recorder
 from fastcore.foundation import L
 
 from ..record import Record
+from ..report import Comparison, Suggestion
 from .calls import gone07
 from .calls.attributes07 import ATTRIBUTES
 from .calls.fit import fit
@@ -44,7 +45,8 @@ def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
 def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     # The file should load where fastai_clr is not installed, also one that a callback writes during a fit.
     cbs, opt = self.cbs, self.opt
-    ours = {name: o for name, o in vars(self).items() if isinstance(o, (Record, SelectiveCallback))}
+    of_ours = Record, SelectiveCallback, Comparison, Suggestion
+    ours = {name: o for name, o in vars(self).items() if isinstance(o, of_ours)}
     self.cbs = L(cb for cb in cbs if not isinstance(cb, SelectiveCallback))
     for name in ours:
         del self.__dict__[name]
@@ -113,6 +115,7 @@ PATCHES: dict[type, dict[str, Any]] = {
         "suggest_clr": suggest_clr,
         "compare_schedules": compare_schedules,
         "sched": NoFitYet(),  # a fit sets it on the instance
+        "interrupted": None,  # an experiment that is interrupted sets it on the instance
         "_do_fit": _do_fit,  # leaves epochs out
         "save": save,  # with the optimizer's own hyper-parameters
         "load": load,  # keeps what the running fit has set

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ..record.columns import EpochColumns
 from ..scores import best_value, is_lower_better
 
 Peak: TypeAlias = float | slice | list[float] | tuple[float, ...]  # a peak rate, as `fit` takes it
@@ -37,8 +38,10 @@ class Run:
     def __init__(self, name: str, seed: int, seconds: float, learn: Any, lr: Peak):
         self.name, self.seed, self.seconds, self.lr = name, seed, seconds, lr
         self.lrs, self.losses = np.array(learn.sched.lrs), np.array(learn.sched.losses)
-        names, self.columns = _columns(learn.recorder)
-        rows = [_row(values, names, self.columns[-1]) for values in learn.recorder.values]
+        columns = EpochColumns.of(learn.recorder, learn.metrics)
+        names, n_trained = _distinct(columns.names), len(columns.trained)
+        self.columns = [o for o in (names[n_trained:], names[:n_trained]) if o]
+        rows = [list(map(_number, columns.row(values))) for values in learn.recorder.values]
         index = pd.Index(names, dtype=object)  # an older pandas cannot read the strings of pandas 3
         epochs = pd.DataFrame(rows, index=range(1, len(rows) + 1), columns=index, dtype=object)
         self.epochs = epochs.loc[:, [any(o is not None for o in epochs[name]) for name in names]].astype(float)
@@ -80,26 +83,6 @@ class Run:
             return "no value"
         value = self.final(name)
         return "nan" if isnan(value) else "inf" if value == inf else "-inf" if value == -inf else None
-
-
-def _columns(recorder: Any) -> tuple[list[str], list[list[str]]]:
-    """The names of what fastai's Recorder keeps of an epoch, and the same by part: validation first, then training."""
-    names = list(recorder.metric_names)[1:]  # the first is 'epoch'
-    if recorder.add_time:
-        names.pop()
-    names = _distinct(names)
-    if not recorder.valid_metrics:
-        return names, [names]
-    n_training = len(names) // 2 if recorder.train_metrics else 1
-    return names, [names[n_training:], names[:n_training]]
-
-
-def _row(values: Any, names: list[str], training: list[str]) -> list[float | None]:
-    """A number or None for each name. The Recorder leaves out the part of an epoch that a callback cancelled."""
-    numbers = list(map(_number, values))
-    if len(numbers) != len(names) and (len(numbers) > len(training) or 2 * len(training) == len(names)):
-        return [None] * len(names)  # the training was cancelled, or it cannot be told which part was
-    return numbers + [None] * (len(names) - len(numbers))
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -35,7 +35,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Numbers for `learn.fit_clr`, and the reasons for them; unpacks as `lr, div, cut_div, why`.
+    """Numbers for `learn.fit_clr`, and the reasons for them; a tuple of `lr, div, cut_div, why`.
+
+    It stands for its rate where `fit`, `fit_clr`, `plot_schedule`, `compare_schedules` and `CLRScheduler` take one; in
+    `fit_clr` for its div and cut_div, too: `learn.fit_clr(5, suggestion)`.
 
     lr: peak learning rate. div, cut_div: as in `CircularLR`. why: the reason for each, in sentences.
     call: what to type.
@@ -54,6 +57,17 @@ class Suggestion:
 
     def __iter__(self) -> Iterator[Peak | str]:
         yield from (self.lr, self.div, self.cut_div, self.why)
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, i: Any) -> Any:
+        return tuple(self)[i]
+
+    @property
+    def stands_for_lr(self) -> Peak:
+        """The rate that it stands for: `schedules.checks.rate_of` reads it without knowing this class."""
+        return self.lr
 
     def __repr__(self) -> str:
         return f"{self.call}\n{fill(self.why, 79)}"

@@ -63,12 +63,18 @@ def check_bool(name: str, value: Any) -> None:
         raise TypeError(f"{name} should be True or False, but given {value!r}")
 
 
+def rate_of(lr: Any) -> Any:
+    """The learning rate that `lr` stands for: a suggestion's own, anything else itself."""
+    return lr.stands_for_lr if hasattr(type(lr), "stands_for_lr") else lr
+
+
 def is_several(o: Any) -> bool:
     """Whether `o` is a list, a tuple or an array, rather than one value."""
     return (
         hasattr(o, "__getitem__")
         and hasattr(o, "__len__")
         and not isinstance(o, (str, bytes, dict))
+        and rate_of(o) is o
         and getattr(o, "ndim", 1) > 0
     )
 
@@ -87,6 +93,7 @@ def check_peaks(lr: Any) -> list[float]:
 
     Raises TypeError or ValueError for a rate of the wrong kind, below 0 or not finite, and if none is above 0.
     """
+    lr = rate_of(lr)
     given = list(lr) if is_several(lr) else [lr]
     if not given:
         raise ValueError(f"lr should have at least 1 value, but given {lr!r}")

@@ -87,9 +87,10 @@ class Timetable:
         """Evaluate the rows of a block."""
         factors, momentums = self._evaluate(block * BLOCK, min((block + 1) * BLOCK, self.n_batches))
         columns = array("d", factors.tobytes()), None if momentums is None else array("d", momentums.tobytes())
-        last = next(reversed(self._blocks.values()), None)
-        self._blocks[block] = last if columns == last else columns  # a constant rate needs one block, however long
-        return self._blocks[block]
+        for last in [*self._blocks.values()][-1:]:
+            columns = last if columns == last else columns  # a constant rate needs one block, however long
+        self._blocks[block] = columns
+        return columns
 
     def _evaluate(self, start: int, end: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
         return self.schedule.at(np.arange(start, end), self.cycles)

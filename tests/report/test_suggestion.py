@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fastai_clr.report import Suggestion, Trial
+from fastai_clr.schedules.checks import as_list, is_several, rate_of
 from helpers import run_code
 
 TRIALS = [
@@ -28,6 +29,21 @@ def test_it_unpacks_and_says_what_to_type():
     lr, div, cut_div, why = suggestion()
     assert (lr, div, cut_div, why) == (0.032, 10, 10, "Because.")
     assert str(suggestion()) == repr(suggestion()) == "learn.fit_clr(3, 0.032, div=10, cut_div=10)\nBecause."
+
+
+def test_it_is_indexed_as_it_unpacks():
+    s = suggestion(lr=[1e-3, 1e-2])
+    assert len(s) == 4 and s[0] == [1e-3, 1e-2] and s[:3] == ([1e-3, 1e-2], 10, 10) and s[-1] == "Because."
+    with pytest.raises(IndexError):
+        s[4]
+
+
+@pytest.mark.parametrize("lr", [0.032, [1e-3, 1e-2], slice(1e-4, 1e-2)])
+def test_it_stands_for_its_rate_and_is_no_list_of_four(lr):
+    assert (
+        rate_of(suggestion(lr=lr)) is lr and not is_several(suggestion(lr=lr)) and len(as_list(suggestion(lr=lr))) == 1
+    )
+    assert rate_of(0.1) == 0.1 and rate_of(None) is None and rate_of([0.1]) == [0.1]
 
 
 def test_the_picture_of_a_race_marks_the_choice_and_what_diverged():

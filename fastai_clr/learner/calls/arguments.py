@@ -8,7 +8,7 @@ from fastai.learner import Metric, mk_metric
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 
-from ...schedules.checks import as_list, check_number, is_several
+from ...schedules.checks import as_list, check_number, is_several, rate_of
 from ..fastai2 import instance_attribute
 from .gone07 import EVENTS
 from .short_errors import users_code
@@ -60,10 +60,11 @@ def check_lr(name: str, lr: Any, n_groups: int) -> Any:
     >>> check_lr("lrs", [0, 1e-2], 2), check_lr("lrs", slice(1e-4, 1e-2), 2)
     ([0, 0.01], slice(0.0001, 0.01, None))
     """
+    lr = rate_of(lr)
     if isinstance(lr, slice) and lr.step is None:
         start = None if lr.start is None else check_number(f"the start of {name}", lr.start, above=0)
         return slice(start, check_number(f"the stop of {name}", lr.stop, above=0))
-    if not is_several(lr) or len(lr) == 1:
+    if len(as_list(lr)) < 2:
         return check_per_group(name, lr, n_groups, above=0)
     rates = check_per_group(name, lr, n_groups, least=0)
     if not any(rates):

@@ -9,7 +9,7 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 
 from ...record import Record
-from ...schedules.checks import as_list, check_number
+from ...schedules.checks import as_list, check_number, rate_of
 from ..fastai2 import NATIVE, instance_attribute, is_callback
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
@@ -61,6 +61,7 @@ def fit(self: Learner, *args: Any, **kwargs: Any) -> Callable[[], None]:
     >>> learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))
     >>> ax = learn.sched.plot_lr()
     """
+    args, kwargs = tuple(map(rate_of, args)), {name: rate_of(o) for name, o in kwargs.items()}
     if call07.is_07_style(args, kwargs):
         plan = call07.plan_of_07(self, args, kwargs)
         return partial(plan.run, partial(_train, self, plan))
@@ -134,7 +135,7 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
     """Call fastai 2's own `fit`. However it ends, what it changed is undone, and `learn.sched` tells what it did."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    is_inside = any(fit.timetable is not None for fit in running_fits(learn))
+    is_inside = any(fit.has_begun for fit in running_fits(learn))
     with running(learn) as fit:
         if is_inside:
             keep_loop(learn, fit)
@@ -148,7 +149,7 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
             native_fit(learn, *args, **kwargs)
             has_ended = True
         finally:
-            if fit.timetable is None and not isinstance(own_sched, Callback):
+            if not fit.has_begun and not isinstance(own_sched, Callback):
                 if getattr(recorder, "lrs", None) is not lrs:
                     is_new = getattr(recorder, "hps", None) is not hps  # `ParamScheduler` makes them
                     learn.sched = Record.of_recorder(recorder, recorder.hps.get("mom", ()) if is_new else ())

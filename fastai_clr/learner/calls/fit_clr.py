@@ -7,7 +7,8 @@ from typing import Any
 
 from fastai.learner import Learner
 
-from ...schedules.checks import check_number, is_several
+from ...report import Suggestion
+from ...schedules.checks import check_number, is_several, rate_of
 from ...schedules.shapes import CircularLR
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
@@ -18,22 +19,14 @@ from .short_errors import plan_then_run
 
 
 def plan_of_clr(
-    learn: Any,
-    n_epoch: Any,
-    lr: Any,
-    div: Any,
-    cut_div: float,
-    n_cycles: int,
-    moms: Any,
-    wd: Any,
-    cbs: Any,
-    reset_opt: bool,
-    start_epoch: int,
+    learn: Any, n_epoch: Any, lr: Any, div: Any, cut_div: Any, n_cycles: int, moms: Any, cbs: Any, **options: Any
 ) -> FitPlan:
     """The fit that a call of `fit_clr` asks for."""
     if isinstance(n_epoch, float) and isinstance(lr, int):
         raise TypeError(f"n_epoch should be an integer, but given {n_epoch}: try learn.fit_clr({lr}, {n_epoch})")
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
+    default_div, default_cut_div = (lr.div, lr.cut_div) if isinstance(lr, Suggestion) else (10, 10)
+    div, cut_div = default_div if div is None else div, default_cut_div if cut_div is None else cut_div
     if is_several(div) and len(div) == 2:
         raise TypeError(f"div should be a number, but given {div!r}: try div={div[0]!r}, cut_div={div[1]!r}")
     if moms is not None and not (is_several(moms) and len(moms) == 2):
@@ -41,8 +34,7 @@ def plan_of_clr(
         raise error(f"moms should be a pair, momentum at the lowest rate and at the peak, but given {moms!r}")
     callback = CLRCallback(CircularLR(div, cut_div, *([] if moms is None else moms)), n_cycles)
     callback.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if a cycle would have no batch
-    cbs = [*as_callbacks(cbs), *clipping(learn)]
-    plan = FitPlan(learn, n_epoch, lr, wd, cbs, reset_opt=reset_opt, start_epoch=start_epoch)
+    plan = FitPlan(learn, n_epoch, rate_of(lr), cbs=[*as_callbacks(cbs), *clipping(learn)], **options)
     plan.take(callback)
     return plan
 
@@ -52,8 +44,8 @@ def fit_clr(
     self: Learner,
     n_epoch: int,
     lr: Any = None,
-    div: float = 10,
-    cut_div: float = 10,
+    div: float | None = None,
+    cut_div: float | None = None,
     n_cycles: int = 1,
     moms: Any = None,
     wd: Any = None,
@@ -65,8 +57,10 @@ def fit_clr(
     """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
 
     n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
-    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`.
-    div: the largest rate divided by the smallest. cut_div: 1/cut_div of each cycle rises, the rest falls.
+    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`. What `suggest_clr`
+    returned stands for its rate, div and cut_div.
+    div: the largest rate divided by the smallest; None is 10. cut_div: 1/cut_div of each cycle rises, the rest falls;
+    None is 10.
     moms: momentum where the rate is lowest and where it peaks, as a pair; None leaves momentum alone.
     wd: weight decay for this fit, a number or one for each parameter group; None is `learn.wd`.
     cbs, reset_opt: as in `Learner.fit`. start_epoch: earlier epochs are left out, not run empty as in `Learner.fit`.
@@ -77,18 +71,14 @@ def fit_clr(
     >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
     """
     check_names(unknown)
-    plan = plan_of_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, wd, cbs, reset_opt, start_epoch)
+    options = dict(wd=wd, reset_opt=reset_opt, start_epoch=start_epoch)
+    plan = plan_of_clr(self, n_epoch, lr, div, cut_div, n_cycles, moms, cbs, **options)
     return partial(plan.run, self.fit)  # a subclass may have a `fit` of its own
-
-
-_signature = inspect.signature(fit_clr)
-_named = [p for p in _signature.parameters.values() if p.kind is not p.VAR_KEYWORD]  # `unknown` only takes slips
-fit_clr.__signature__ = _signature.replace(parameters=_named, return_annotation=None)
 
 
 def check_names(arguments: Mapping[str, Any]) -> None:
     """Raise TypeError for an argument that `fit_clr` does not have."""
-    known = [p.name for p in _named]
+    known = inspect.signature(fit_clr).parameters
     for name, value in arguments.items():
         if name not in known:
             raise call07.unknown_argument_of_fit_clr(name, value, known)

@@ -1,7 +1,7 @@
 """A fit that was checked and has not begun."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastai.callback.core import Callback
@@ -41,8 +41,8 @@ class FitPlan:
     learn: Any
     n_epoch: int
     lr: Any
-    wd: Any
-    cbs: list[Any]
+    wd: Any = None
+    cbs: list[Any] = field(default_factory=list)
     metrics: Any = None
     reset_opt: bool = False
     start_epoch: int = 0

@@ -10,6 +10,7 @@ import numpy as np
 from fastai.learner import Learner
 
 from ...record import Record
+from ...schedules.checks import rate_of
 from ...schedules.drawing import at_positions
 from ..fastai2 import is_callback
 from ..loop.loaders import batches_per_epoch
@@ -76,7 +77,9 @@ def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPla
         check_names(kwargs)
         call = inspect.signature(fit_clr).bind(learn, *args, **kwargs)
         call.apply_defaults()
-        return plan_of_clr(*call.arguments.values())
+        given = {name: o for name, o in call.arguments.items() if name not in ("self", "unknown")}
+        return plan_of_clr(learn, **given)
+    args, kwargs = tuple(map(rate_of, args)), {name: rate_of(o) for name, o in kwargs.items()}
     if call07.is_07_style(args, kwargs):
         return call07.plan_of_07(learn, args, kwargs)
     check_native_names(kwargs)

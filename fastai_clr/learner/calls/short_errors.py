@@ -1,10 +1,11 @@
 """A slip in the arguments of a call shows the user's line and the sentence, not our frames between them."""
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, get_args
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +30,9 @@ def plan_then_run(method: Callable[P, Callable[[], R]]) -> Callable[P, R]:
             raise error.with_traceback(None)  # the sentence says what to type
         return run()
 
+    shown = inspect.signature(method)  # what the user gets, and without the keywords that only take slips
+    named = [o for o in shown.parameters.values() if o.kind is not o.VAR_KEYWORD]
+    call.__signature__ = shown.replace(parameters=named, return_annotation=get_args(shown.return_annotation)[-1])
     return call
 
 

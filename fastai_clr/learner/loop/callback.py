@@ -147,7 +147,7 @@ class CLRCallback(SelectiveCallback):
             self._own_fit.close()  # that fit ended in an exception
         if self._stage is Stage.TRAINING:
             self.enter(Stage.VALIDATING)
-        elif fits and fits[-1].timetable is None:
+        elif fits and not fits[-1].has_begun:
             self._begin(fits[-1])
 
     def _begin(self, fit: RunningFit) -> None:
@@ -267,4 +267,4 @@ def scheduled_fit(learn: Any) -> RunningFit | None:
     """The fit that a schedule of ours drives, the innermost of several; None if there is none or a validation runs."""
     fits = running_fits(learn)
     is_validating = any(isinstance(cb, CLRCallback) and cb._stage is Stage.VALIDATING for cb in learn.cbs)
-    return fits[-1] if fits and fits[-1].timetable is not None and not is_validating else None
+    return fits[-1] if fits and fits[-1].has_begun and not is_validating else None

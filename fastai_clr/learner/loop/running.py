@@ -26,7 +26,7 @@ class RunningFit(ExitStack):
 
     planned: the timetable of the fit's plan, if there is one. saved: the optimizer's own hyper-parameters.
 
-    Once a schedule of ours has begun:
+    Once a schedule of ours has begun (has_begun):
     timetable: what the schedule sets. record: what the fit did. recorder: fastai's `Recorder`, if any.
     opt, hypers: the optimizer, and the way to its learning rates and momentum.
     epoch: the epoch that runs or comes next.
@@ -36,7 +36,8 @@ class RunningFit(ExitStack):
     """
 
     planned: Timetable | None = None
-    timetable: Timetable | None = None
+    has_begun = False
+    timetable: Timetable
     record: Record
     recorder: Any
     opt: Any
@@ -59,7 +60,9 @@ class RunningFit(ExitStack):
 
     def begin(self, learn: Any, timetable: Timetable) -> None:
         """Begin the schedule: `timetable`, or the plan's if that is the same."""
-        self.timetable = timetable = self.planned if timetable == self.planned else timetable
+        if self.planned is not None and self.planned == timetable:
+            timetable = self.planned
+        self.timetable, self.has_begun = timetable, True
         self.record, self.recorder = Record(timetable), instance_attribute(learn, "recorder")
         self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
         if timetable.schedule.cycles_momentum:
@@ -76,11 +79,10 @@ class RunningFit(ExitStack):
 
     def end(self) -> None:
         """Restore the momentum, before other callbacks see the fit's end; safe to repeat."""
-        if self.timetable is not None:
-            self.record.trim()
-            for saved in self.saved:
-                if saved.name == "mom":
-                    saved.restore()
+        self.record.trim()
+        for saved in self.saved:
+            if saved.name == "mom":
+                saved.restore()
 
     # -- epochs and batches ------------------------------------------------------------------------------------------
 
@@ -89,7 +91,6 @@ class RunningFit(ExitStack):
 
         They fall evenly on the epoch's rows in the timetable, of which there may be more or fewer by now.
         """
-        assert self.timetable is not None
         self._n_batches, self._n_iter = max(n_batches, 1), self.timetable.cycles.n_iter
         self._start, rows = number * self._n_iter, min(self.timetable.n_batches - number * self._n_iter, self._n_iter)
         self._last = self._start + rows - 1
@@ -132,7 +133,6 @@ class RunningFit(ExitStack):
 
     def done_after(self, n_epoch: int) -> int:
         """Batches of the timetable that are done after the first `n_epoch` epochs; the last cycle may end in one."""
-        assert self.timetable is not None
         return min(n_epoch * self.timetable.cycles.n_iter, self.timetable.n_batches)
 
     def end_epoch(self, values: Sequence[Any]) -> None:
@@ -164,7 +164,6 @@ class RunningFit(ExitStack):
         return range(first, self.next_cycle)
 
     def _set_next_cycle(self, number: int) -> None:
-        assert self.timetable is not None
         self.next_cycle = number
         self.next_end = inf if number >= self.timetable.cycles.n_cycles else int(self.timetable.cycles.ends[number])
 

@@ -30,6 +30,7 @@ from ..calls.short_errors import plan_then_run
 from ..fastai2 import instance_attribute
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
+from .interruption import forget_interrupted, result_of
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
 
@@ -75,7 +76,8 @@ def compare_schedules(
     hyper-parameters of `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes
     that show, log or save do not take part, nor do callbacks with `take_part = False`, on the instance or its class.
     Every other callback runs in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of
-    a copy is a temporary folder. A bar shows the epochs of all runs. An interruption returns the finished runs.
+    a copy is a temporary folder. A bar shows the epochs of all runs. An interruption keeps the comparison of the
+    finished runs in `learn.interrupted`.
 
     Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
     several processes, and for a splitter, loss, metric, hook or callback that looks up the Learner or its model by
@@ -116,7 +118,8 @@ def compare_schedules(
     trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
 
     def run() -> Comparison:
-        best = peaks
+        best, stop = peaks, None
+        forget_interrupted(self)
         bar = ExperimentBar(self, n_runs * n_epoch, batches_per_epoch(self.dls))
         with bar, sandbox(self, trained) as box, box:
             try:
@@ -128,9 +131,10 @@ def compare_schedules(
                 for seed, name in product(seeds, schedules):
                     runs.append(trainer.train(box, bar, name, seed, best[name][0]))
                 bar.finish()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interruption:
                 if not runs:
                     raise
+                stop = interruption
         settings = {
             "n_epoch": n_epoch,
             "schedules": {name: _in_words(schedule) for name, schedule in schedules.items()},
@@ -140,7 +144,8 @@ def compare_schedules(
             "number of batches per epoch": batches_per_epoch(self.dls),
             "number of weights": _n_weights(self.model),
         }
-        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+        comparison = Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+        return result_of(self, comparison, stop)
 
     return run
 

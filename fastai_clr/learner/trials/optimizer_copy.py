@@ -52,7 +52,8 @@ def _without_state(opt: Any, memo: dict[int, Any]) -> Any:
     """A copy of `opt` without its state; None for one of torch's kind whose class wants more than parameter groups."""
     memo = {key: o for key, o in memo.items() if key != id(opt)}
     if isinstance(opt, OptimWrapper):
-        inner, known = opt.opt, inspect.signature(type(opt.opt)).parameters
+        inner: Any = opt.opt
+        known = inspect.signature(type(inner)).parameters
         defaults = {name: o for name, o in inner.defaults.items() if name in known}
         try:  # anew, for a class may make a first state, as Adagrad does
             memo[id(inner)] = type(inner)(copy.deepcopy(inner.param_groups, memo), **defaults)

@@ -91,8 +91,8 @@ class Race:
         self.trials.append(Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged))
         return len(losses)
 
-    def why(self) -> str:
-        """What the race has measured, how sure it is, and what it leaves open."""
+    def why(self, is_whole: bool = True) -> str:
+        """What the race has measured, how sure it is, and what it leaves open. is_whole: whether it has ended."""
         best, tried = best_step(self.losses), sorted(self.losses)
         means = {step: float(np.mean(self.losses[step])) for step in tried}
         which = "validation" if any(o.valid_loss is not None for o in self.trials) else "training"
@@ -106,18 +106,24 @@ class Race:
         if len(tried) > 2 and max(means.values()) - means[best] < TELLING * abs(means[best]):
             said += (
                 f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart: the peak matters "
-                "little, or the cycles were too short to learn anything. A much larger budget makes them longer."
+                "little, or the cycles were too short to learn anything."
             )
+            said += " A much larger budget makes them longer." if is_whole else ""
         noise = self._noise()
+        if not is_whole:
+            said += " The race was interrupted."
         if noise is None:
-            said += " One run each does not tell the noise: a larger budget repeats the best."
+            said += " One run each does not tell the noise" + (
+                ": a larger budget repeats the best." if is_whole else "."
+            )
         else:
             said += f" Runs at one peak differ by {noise:.2g} (sd)."
             for step in (best - 1, best + 1):
                 if step in means and means[step] - means[best] < 2 * noise * self._share_of_noise(best, step):
                     said += f" {peak_in_words(self.peak(step))} is as good within noise."
         if best in (tried[0], tried[-1]) and len(tried) > 1:
-            said += f" No {'lower' if best == tried[0] else 'higher'} peak was tried: a larger budget would."
+            said += f" No {'lower' if best == tried[0] else 'higher'} peak was tried"
+            said += ": a larger budget would." if is_whole else "."
         return said
 
     def _noise(self) -> float | None:

@@ -19,6 +19,7 @@ from ..calls.short_errors import plan_then_run
 from ..fastai2 import instance_attribute
 from ..loop.loaders import batches_per_epoch
 from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
+from .interruption import forget_interrupted, result_of
 from .progress import ExperimentBar
 from .race import FEWEST, Race, best_step, cycle_length, half_decade, two_digits
 from .sandbox import sandbox
@@ -56,7 +57,7 @@ def suggest_clr(
     Everything trains on copies of the Learner, which is left alone, with an optimizer like `learn.opt` if there is one.
     The Learner's callbacks of fastai's classes that show, log or save do not take part, nor do callbacks with
     `take_part = False`, on the instance or its class; give that to one of yours that writes a file. A bar says what is
-    trained; an interruption answers from what has finished.
+    trained. An interruption keeps the suggestion of what has finished in `learn.interrupted`.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range, in several processes unless `lr`
     is given without a budget, and if no peak is found: `lr_find`'s loss does not fall, or every cycle diverges.
@@ -78,35 +79,39 @@ def suggest_clr(
     n_find, length = _lengths(lr, budget, n_epoch * n_iter, first_cycle) if budget else (0, 0)
 
     def run() -> Suggestion:
-        peak, why, curves, trials = lr, "The peak is the one you gave.", [], []
+        peak: Any = lr
+        why, curves, trials, stop = "The peak is the one you gave.", [], [], None
+        forget_interrupted(self)
         if budget:
-            peak, why, trials = _by_race(self, lr, int(budget * n_epoch * n_iter), n_find, length, n_iter, seed)
+            peak, why, trials, stop = _by_race(self, lr, int(budget * n_epoch * n_iter), n_find, length, n_iter, seed)
         elif lr is None:
-            peak, why, curves = _by_finders(self, seed)
+            peak, why, curves, stop = _by_finders(self, seed)
         why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
         of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
         call = f"learn.fit_clr({n_epoch}, {peak_in_words(peak)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
         # dtype: an older pandas cannot read the strings of pandas 3
         names = pd.Index([o.name for o in fields(Trial)], dtype=object)
         table = pd.DataFrame([asdict(o) for o in trials], columns=names)
-        return Suggestion(peak, DIV, CUT_DIV, why, call, table, curves)
+        return result_of(self, Suggestion(peak, DIV, CUT_DIV, why, call, table, curves), stop)
 
     return run
 
 
-def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
-    """The peak that `lr_find` alone suggests, why, and its curves."""
+def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve], KeyboardInterrupt | None]:
+    """The peak that `lr_find` alone suggests, why, its curves, and the interruption if there was one."""
     curves: list[Curve] = []
+    stop = None
     with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box, box:
         try:
             for k in range(N_FINDERS):
                 moves_bar = bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
                 curves.append(find_curve(box, seed + k, moves_bar))
             bar.finish()
-        except KeyboardInterrupt:
-            if not curves:
-                raise
-    peak = peak_of(curves)
+        except KeyboardInterrupt as interruption:
+            stop = interruption
+    peak = peak_of(curves) if curves else None
+    if stop is not None and peak is None:
+        raise stop
     if peak is None:
         raise ValueError(
             "lr_find's loss does not fall at any rate (is the model trained already?): give lr=, or budget=1"
@@ -114,7 +119,7 @@ def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve]]:
     alone = [o for curve in curves if (o := peak_of([curve]))]
     between = f", single runs say {min(alone):.2g} to {max(alone):.2g}" if len(alone) > 1 else ""
     why = f"The loss of lr_find has done nine tenths of its fall at {DIVISOR * peak:.2g}; the peak is a quarter of that"
-    return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}", curves
+    return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}", curves, stop
 
 
 def _lengths(lr: Any, budget: float, n_batches: int, first_cycle: int) -> tuple[int, int]:
@@ -137,8 +142,9 @@ def _lengths(lr: Any, budget: float, n_batches: int, first_cycle: int) -> tuple[
 
 def _by_race(
     learn: Any, lr: Any, budget: int, n_find: int, length: int, n_iter: int, seed: int
-) -> tuple[Any, str, list[Trial]]:
-    """The peak that wins a race of at most `budget` batches, why, and the cycles of the race."""
+) -> tuple[Any, str, list[Trial], KeyboardInterrupt | None]:
+    """The peak that wins a race of at most `budget` batches, why, its cycles, and the interruption if there was one."""
+    stop = None
     with ExperimentBar(learn, budget) as bar, sandbox(learn) as box, box:
         race = Race(box, bar, WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
         try:
@@ -147,11 +153,12 @@ def _by_race(
                 race.center = half_decade(peak_of([curve]) or WITHOUT_FINDER)
             race.run(budget - n_find, n_find)
             bar.finish()
-        except KeyboardInterrupt:
-            if not race.losses:
-                raise
+        except KeyboardInterrupt as interruption:
+            stop = interruption
+    if stop is not None and not any(isfinite(np.mean(o)) for o in race.losses.values()):
+        raise stop
     best = best_step(race.losses)
     if not isfinite(np.mean(race.losses[best])):
         lowest = peak_in_words(race.peak(min(race.losses)))
         raise ValueError(f"the loss diverged at every peak, the lowest was {lowest}: give a lower lr=")
-    return race.peak(best), race.why(), race.trials
+    return race.peak(best), race.why(is_whole=stop is None), race.trials, stop

@@ -18,7 +18,7 @@ from fastai.metrics import accuracy
 from fastai.torch_core import rank_distrib
 
 from fastai_clr.all import CircularLR, CLRCallback, StopAtCycleEnd
-from fastai_clr.learner.loop import stopping
+from fastai_clr.learner.loop import running
 from helpers import Probe, make_learner
 
 MOMS = (0.95, 0.85)
@@ -87,7 +87,7 @@ def run_to_a_stop(path, name):
     learn, printed = make_learner(path / name, 20), []
     learn.metrics = [ValueMetric(lambda: STOPS[name][rank_distrib()][learn.epoch], "accuracy")]
     learn.logger = lambda row: None
-    stopping.print = printed.append
+    running.print = printed.append
     with learn.distrib_ctx(cpu=True):
         learn.fit(1e-2, 4, cycle_len=1, use_clr=(10, 4), cbs=StopAtCycleEnd())
     weights = [p.detach() for p in learn.model.parameters()]

@@ -1,5 +1,6 @@
 """Measuring schedules on real digits: what is compared, and that the learner never notices."""
 
+import copy
 import pickle
 import random
 import re
@@ -19,9 +20,9 @@ from fastai.optimizer import OptimWrapper
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from fastai_clr.all import CircularLR, CLRCallback
+from fastai_clr.all import CircularLR, CLRCallback, Comparison, Suggestion
 from fastai_clr.learner.trials.sandbox import sandbox
-from helpers import DIGITS, OPTIMIZERS, PIXELS, Probe, state_of
+from helpers import DIGITS, OPTIMIZERS, PIXELS, WITHOUT_THE_PLUGIN, Probe, make_tabular, run_code, state_of
 
 TWO = {"flat": "constant", "triangle": CircularLR(32, 5)}
 
@@ -202,8 +203,12 @@ def test_an_interruption_keeps_what_is_finished(used, finished):
                 raise KeyboardInterrupt
 
     before = everything_of(used)
-    comparison = used.compare_schedules(1, 1e-2, TWO, seeds=3, cbs=Interrupts())
-    assert len(comparison.runs) == finished and everything_of(used) == before
+    with pytest.raises(KeyboardInterrupt):
+        used.compare_schedules(1, 1e-2, TWO, seeds=3, cbs=Interrupts())
+    comparison = used.interrupted
+    assert len(comparison.runs) == finished
+    del used.interrupted
+    assert everything_of(used) == before
     assert len(comparison.table) == min(finished, 2) and str(comparison)
     comparison.plot()
 
@@ -215,6 +220,85 @@ def test_an_interruption_of_the_first_run_is_one(used):
 
     with pytest.raises(KeyboardInterrupt):
         used.compare_schedules(1, 1e-2, TWO, cbs=Interrupts())
+    assert used.interrupted is None
+
+
+class InterruptsRun(Callback):
+    """Interrupts the run of this number, from 1. The copies share a count."""
+
+    begun = 0
+
+    def __init__(self, number):
+        self.number = number
+
+    def before_train(self):
+        InterruptsRun.begun += 1
+        if InterruptsRun.begun == self.number:
+            raise KeyboardInterrupt
+
+
+def interrupt(experiment, after):
+    InterruptsRun.begun = 0
+    with pytest.raises(KeyboardInterrupt):
+        experiment(InterruptsRun(after + 1))
+
+
+def compare(learn):
+    return lambda cb: learn.compare_schedules(1, 1e-2, TWO, seeds=2, cbs=cb)
+
+
+def suggest(learn):
+    def run(cb):
+        learn.add_cb(cb)
+        try:
+            learn.suggest_clr(3, 1e-2, budget=1)
+        finally:
+            learn.remove_cb(cb)
+
+    return run
+
+
+@pytest.mark.parametrize("experiment, kind", [(compare, Comparison), (suggest, Suggestion)])
+def test_what_an_interrupted_experiment_leaves(learner, capsys, experiment, kind):
+    learn = learner(20, metrics=[accuracy])
+    learn.logger = lambda row: None
+    assert learn.interrupted is None
+    interrupt(experiment(learn), 2)
+    assert isinstance(learn.interrupted, kind)
+    assert capsys.readouterr().out == f"Interrupted: learn.interrupted is the {kind.__name__} of what has finished.\n"
+    for twin in (copy.deepcopy(learn.interrupted), pickle.loads(pickle.dumps(learn.interrupted))):
+        assert repr(twin) == repr(learn.interrupted)
+    assert repr(copy.deepcopy(learn).interrupted) == repr(learn.interrupted)
+    interrupt(experiment(learn), 0)  # another one begins, and nothing of it has finished
+    assert learn.interrupted is None and capsys.readouterr().out == ""
+    interrupt(experiment(learn), 1)
+    with learn.no_logging():
+        learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)
+    assert learn.interrupted is None
+
+
+def test_an_interrupted_suggestion_speaks_of_no_budget_that_was_not_spent(learner):
+    learn = learner(60)
+    for after in (1, 2):
+        interrupt(suggest(learn), after)
+        why = learn.interrupted.why
+        assert "The race was interrupted." in why and "larger budget" not in why
+
+
+def test_an_interrupted_comparison_of_one_run_says_what_there_is(learner):
+    learn = learner(20, metrics=[accuracy])
+    interrupt(compare(learn), 1)
+    assert "nothing to compare" not in str(learn.interrupted) and len(learn.interrupted.runs) == 1
+
+
+def test_an_export_leaves_it_out(tmp_path):
+    learn, _ = make_tabular(tmp_path, metrics=accuracy)
+    interrupt(compare(learn), 1)
+    kept = learn.interrupted
+    learn.export("x.pkl")
+    assert learn.interrupted is kept
+    code = f"{WITHOUT_THE_PLUGIN}\nfrom fastai.learner import load_learner\nprint(load_learner(sys.argv[1]).model.__class__.__name__)"
+    assert run_code(code, tmp_path / "x.pkl").strip() == "TabularModel"
 
 
 # -- the bar -------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from fastai.metrics import accuracy
 from fastprogress.fastprogress import ProgressBar
 from torch import nn
 
+from fastai_clr.all import CircularLR, CLRCallback, CLRScheduler, Constant, Suggestion
 from fastai_clr.learner.trials import suggest
 from helpers import make_tabular
 
@@ -327,7 +328,9 @@ class Interrupts(Callback):
 def test_an_interruption_answers_from_what_has_finished(learner, budget, n_finished):
     learn, Interrupts.fits = learner(60 if budget else 120), 0
     learn.add_cb(Interrupts(n_finished))
-    suggestion = learn.suggest_clr(3, budget=budget)
+    with pytest.raises(KeyboardInterrupt):
+        learn.suggest_clr(3, budget=budget)
+    suggestion = learn.interrupted
     assert len(suggestion.trials if budget else suggestion.finders) == n_finished and suggestion.lr > 0
     if budget:
         assert suggestion.lr == suggestion.trials["peak"][suggestion.trials["valid_loss"].idxmin()]
@@ -396,3 +399,56 @@ def test_a_learner_of_a_data_block_with_functions():
 def test_bad_arguments(learn, arguments, error, match):
     with pytest.raises(error, match=match):
         learn.suggest_clr(*arguments)
+
+
+# -- passed on ---------------------------------------------------------------------------------------------------------------
+
+
+def suggestion(lr=0.05, div=20, cut_div=4):
+    return Suggestion(lr, div, cut_div, "Because.", "learn.fit_clr(3, 0.05)", pd.DataFrame())
+
+
+PASSED_ON = {  # the call, the peaks of three groups and the schedule that it trains with
+    "fit_clr": (lambda o, s: o.fit_clr(2, s), [0.05] * 3, CircularLR(20, 4)),
+    "fit_clr, by name": (lambda o, s: o.fit_clr(2, lr=s), [0.05] * 3, CircularLR(20, 4)),
+    "fit_clr, with a div": (lambda o, s: o.fit_clr(2, s, div=10), [0.05] * 3, CircularLR(10, 4)),
+    "fit_clr, with a cut_div": (lambda o, s: o.fit_clr(2, s, cut_div=10), [0.05] * 3, CircularLR(20, 10)),
+    "fit_clr, unpacked": (lambda o, s: o.fit_clr(2, *s[:3]), [0.05] * 3, CircularLR(20, 4)),
+    "fit_clr, its rate": (lambda o, s: o.fit_clr(2, s[0]), [0.05] * 3, CircularLR(10, 10)),
+    "0.7's fit": (lambda o, s: o.fit(s, 1, cycle_len=2, use_clr=(32, 5)), [0.05] * 3, CircularLR(32, 5)),
+    "0.7's fit, by name": (lambda o, s: o.fit(lrs=s, n_cycle=1, cycle_len=2, use_clr=(32, 5)), [0.05] * 3, CircularLR(32, 5)),
+    "0.7's fit, constant": (lambda o, s: o.fit(s, 2), [0.05] * 3, Constant()),
+    "a callback": (lambda o, s: o.fit(2, s, cbs=CLRCallback(CircularLR(32, 5))), [0.05] * 3, CircularLR(32, 5)),
+    "fastai's own": (lambda o, s: o.fit(2, s), [0.05], None),
+    "fastai's own, by name": (lambda o, s: o.fit(2, lr=s), [0.05], None),
+    "a slice": (lambda o, s: o.fit_clr(2, suggestion(slice(1e-4, 1e-2))), [1e-4, 1e-3, 1e-2], CircularLR(20, 4)),
+    "a list": (lambda o, s: o.fit_clr(2, suggestion([0, 1e-3, 1e-2])), [0, 1e-3, 1e-2], CircularLR(20, 4)),
+    "a list, in 0.7's fit": (lambda o, s: o.fit(suggestion([0, 1e-3, 1e-2]), 2), [0, 1e-3, 1e-2], Constant()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", PASSED_ON)
+def test_a_suggestion_stands_for_its_rate(learner, call):
+    train, peaks, schedule = PASSED_ON[call]
+    learn = learner(20, 3)
+    train(learn, suggestion())
+    assert learn.sched.all_lrs.max(0).tolist() == pytest.approx(peaks) and learn.sched.schedule == schedule
+
+
+def test_a_preview_and_a_comparison_take_it_too(learner):
+    learn = learner(20)
+    assert learn.plot_schedule(2, suggestion(), n_cycles=1).lines[0].get_ydata().max() == 0.05
+    assert learn.plot_schedule(suggestion(), 1, cycle_len=2, use_clr=(32, 5)).lines[0].get_ydata().max() == 0.05
+    assert learn.plot_schedule(2, suggestion()).lines[0].get_ydata().tolist() == [0.05] * 40
+    for lr in (suggestion(), {"constant": suggestion()}):
+        assert set(learn.compare_schedules(1, lr, ["constant"], seeds=1).runs[0].lrs) == {0.05}
+
+
+def test_so_does_the_scheduler_of_plain_torch():
+    opt = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)], lr=1.0)
+    assert CLRScheduler(opt, CircularLR(), 10, suggestion([1e-3, 1e-2])).base_lrs == [1e-3, 1e-2]
+
+
+def test_swapped_it_is_told_what_to_type(learner):
+    with pytest.raises(TypeError, match=r"try learn.fit_clr\(3, 0.05, div=32, cut_div=5\)"):
+        learner(20).fit(3, suggestion(), use_clr=(32, 5))
