@@ -1,7 +1,9 @@
-"""What the docstrings and the README show as code does run, and what they claim of files is so."""
+"""What the docstrings and the README show as code does run, and what the documents claim of files and names is so."""
 
+import ast
 import doctest
 import importlib
+import keyword
 import os
 import re
 import sys
@@ -16,6 +18,8 @@ import fastai_clr
 from helpers import ROOT, make_learner
 
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / ".github/CONTRIBUTING.md").read_text()
+PACKAGE = ROOT / "fastai_clr"
 MODULES = [
     ".".join(p.relative_to(ROOT).with_suffix("").parts)
     for p in sorted(Path(fastai_clr.__file__).parent.rglob("*.py"))
@@ -59,7 +63,9 @@ def pasted(tmp_path_factory):
                 continue
             examples = doctest.DocTestParser().get_examples(code)
             test = doctest.DocTest(examples, names, "README.md", "README.md", 0, README)
-            assert doctest.DocTestRunner().run(test, clear_globs=False).failed == 0
+            # a long line that a block shows is broken as a page would break it
+            runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+            assert runner.run(test, clear_globs=False).failed == 0
     finally:
         os.chdir(folder)
         plt.close("all")
@@ -76,6 +82,12 @@ def test_the_readme_is_read_in_minutes():
     """At most 1,500 words outside the blocks of code."""
     words = re.sub("```.*?```", "", README, flags=re.S).split()
     assert len([o for o in words if re.search(r"\w", o)]) <= 1500
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_code_fits_a_page_of_github(text):
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.S | re.M)
+    assert blocks and [line for block in blocks for line in block.splitlines() if len(line) > 100] == []
 
 
 @pytest.mark.parametrize(
@@ -122,3 +134,66 @@ def test_the_picture_of_the_readme_shows_the_schedule(monkeypatch):
     line = importlib.import_module("figures").annotated_schedule().axes[0].lines[0]
     rates = line.get_ydata()
     assert (rates[0], rates[60], len(rates)) == (1e-2 / 32, 1e-2, 300)
+
+
+def identifiers(node):
+    """The names that a piece of code makes or uses, also as keys and keywords."""
+    for o in ast.walk(node):
+        fields = (getattr(o, field, None) for field in ("id", "attr", "arg", "name", "value"))
+        yield from (o for o in fields if isinstance(o, str) and o.isidentifier())
+
+
+class Code:
+    """The names in the package's code: all of them, and those in the body of each class, its bases' among them."""
+
+    def __init__(self):
+        trees = [ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")]
+        self.names = {name for tree in trees for name in identifiers(tree)}
+        self._classes = {o.name: o for tree in trees for o in ast.walk(tree) if isinstance(o, ast.ClassDef)}
+
+    def knows(self, name):
+        """Whether there is such a name; of `Class.member`, whether the class has it."""
+        owner, _, member = name.rpartition(".")
+        if owner in self._classes:
+            return self._has(owner, member)
+        return all(part in self.names for part in name.split("."))
+
+    def _has(self, owner, member):
+        if (node := self._classes.get(owner)) is None:
+            return False
+        bases = [o.id for o in node.bases if isinstance(o, ast.Name)]
+        return member in set(identifiers(node)) or any(self._has(base, member) for base in bases)
+
+
+CODE = Code()
+
+
+def quoted(text):
+    """What a document quotes, without its blocks: files and folders, and names."""
+    found = set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)))
+    files = {o for o in found if re.fullmatch(r"[\w./]+/|[\w./]*\w\.(py|md|ipynb|pickle|yml|toml)", o)}
+    names = {o for o in found - files if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", o)}
+    return files, {o for o in names if not keyword.iskeyword(o)}
+
+
+def test_files_of_contributing_exist():
+    files, _ = quoted(CONTRIBUTING)
+    folders = [ROOT, PACKAGE, *(o for o in PACKAGE.rglob("*") if o.is_dir())]
+    assert len(files) > 40
+    assert sorted(o for o in files if not any((folder / o).exists() for folder in folders)) == []
+
+
+def test_names_of_contributing_exist():
+    _, names = quoted(CONTRIBUTING.partition("## The map")[2])  # before it are the names of tools
+    assert len(names) > 40
+    assert sorted(o for o in names if not CODE.knows(o)) == []
+
+
+def test_a_name_that_is_gone_would_be_found():
+    assert CODE.knows("Timetable.row") and CODE.knows("Record.note_rates") and CODE.knows("learn.sched")
+    assert not CODE.knows("ScheduleReader") and not CODE.knows("Timetable.read") and not CODE.knows("learn.gone_now")
+
+
+def test_contributing_names_each_file_of_learner():
+    files = {p.name for p in (PACKAGE / "learner").rglob("*.py")} - {"__init__.py"}
+    assert sorted(files - quoted(CONTRIBUTING)[0]) == []
