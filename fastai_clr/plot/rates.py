@@ -98,12 +98,14 @@ def several(
     cycle_ends: Sequence[float] | np.ndarray = (),
     show_moms: bool = True,
     ax: "GivenAxes" = None,
+    log: bool = False,
 ) -> "Axes":
     """Draw schedules on the same axes, one colour each, with their momentum beside them if any of them cycles it.
 
     curves: by the name in the legend, a pair of rates and momentums, one per batch; momentums None if not cycled.
     cycle_ends: batches, from 1.
     ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
+    log: a logarithmic axis for the rates.
     """
     new_figure = ax is None
     ax, moms_ax = pair_of_axes(ax, show_moms and any(moms is not None for _, moms in curves.values()))
@@ -112,7 +114,7 @@ def several(
         (line,) = draw_line(ax, iterations, lrs, label=name, color=color)
         if moms_ax is not None and moms is not None:
             draw_line(moms_ax, iterations, moms, color=line.get_color())
-    label_rates(ax)
+    label_rates(ax, log)
     if moms_ax is not None:
         label_axes(moms_ax, BATCHES, "momentum")
     mark_cycles([o for o in (ax, moms_ax) if o is not None], cycle_ends)

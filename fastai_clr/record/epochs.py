@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .. import plot
+from ..plot.axes import score_label
 from ..schedules.schedule import Schedule
 from ..schedules.shapes import Constant
 from ..scores import gains, is_lower_better
@@ -98,31 +99,35 @@ class EpochRecord:
         finished = self._finished_cycles()
         names = ["valid_loss", *self.metric_names]
         columns = [[nan if o is None else o for o in self.values_at_cycle_ends(name)] for name in names]
-        rows = zip([o for _, o, _ in finished], [o for *_, o in finished], *columns, self._gains())
+        rows = zip([o for _, o, _ in finished], [o for *_, o in finished], *columns, self._gains(self.score))
         numbers = pd.Index([o for o, *_ in finished], name="cycle", dtype=int)
         table = pd.DataFrame(list(rows), numbers, ["epochs", "batches", *names, "gain"])
         return table if finished else table.astype(float)
 
-    def plot_metrics(self, ax: Any = None) -> Any:
-        """Draw the first metric of each epoch, or the validation loss if there are no metrics; returns the axes.
+    def plot_metrics(self, ax: Any = None, *, name: str | None = None) -> Any:
+        """Draw a metric of each epoch; returns the axes.
 
         A dotted line marks the end of each cycle. Above it are the cycle's number and its gain over the cycle before,
         in the metric's units; positive is better. The table `learn.sched.cycles` has the same numbers.
 
-        ax: axes to draw on; None makes a figure. Raises ValueError if no epoch was validated.
+        ax: axes to draw on; None makes a figure.
+        name: a loss or metric, as fastai's table names it; None is the first metric, or the validation loss if there
+        are no metrics. Raises ValueError if no epoch was validated, or if there is no such loss or metric.
 
         >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
         >>> ax = learn.sched.plot_metrics()
         """
-        score = self.score
+        score = self.score if name is None else name
         points = self._by_epoch(score)
+        if name is not None and name not in self._columns:
+            raise ValueError(f"name should be one of {self._columns}, but given {name!r}")
         if not points:
             raise ValueError(
                 "learn.sched has no metrics to plot, no epoch was validated: train first, and on a Learner with "
                 "validation data"
             )
-        cycles = [(number, epochs, gain) for (number, epochs, _), gain in zip(self._finished_cycles(), self._gains())]
-        label = f"{score} (lower is better)" if self.lower_is_better[score] else score
+        cycles = [(k, epochs, gain) for (k, epochs, _), gain in zip(self._finished_cycles(), self._gains(score))]
+        label = score_label(score, self.lower_is_better[score])
         return plot.metrics([o for o, _ in points], [o for _, o in points], label, cycles, ax)
 
     def _index(self, name: str) -> int | None:
@@ -140,9 +145,8 @@ class EpochRecord:
         """Whether the record begins with a complete cycle; that of a resumed or an interrupted fit may not."""
         return any(number == 1 and batches == self.cycle_ends[0] for number, _, batches in self._finished[:1])
 
-    def _gains(self) -> list[float]:
-        """The gain of each finished cycle over the one before."""
-        score = self.score
+    def _gains(self, score: str) -> list[float]:
+        """The gain of each finished cycle over the one before, in a loss or metric."""
         return gains(self.values_at_cycle_ends(score), self.lower_is_better.get(score, True))
 
 

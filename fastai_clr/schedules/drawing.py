@@ -22,6 +22,7 @@ def plot_schedules(
     *,
     show_moms: bool = True,
     ax: Any = None,
+    log: bool = False,
 ) -> Any:
     """Draw several schedules on the same axes before any training; returns the axes of the learning rate.
 
@@ -34,6 +35,7 @@ def plot_schedules(
     cycle_mult: each cycle is this many times as long as the one before.
     show_moms: draw momentum in a second panel, if a schedule cycles it.
     ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+    log: use a logarithmic axis for the rates.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range.
 
@@ -51,7 +53,7 @@ def plot_schedules(
             curves[name] = tuple(
                 at_positions(functions[o], cycles.n_batches)[:, -1] if o in functions else None for o in ("lr", "mom")
             )
-    return plot.several(curves, cycles.ends[:-1], show_moms, ax)
+    return plot.several(curves, cycles.ends[:-1], show_moms, ax, log)
 
 
 def position_functions(name: str, schedule: Any) -> dict[str, Callable[[float], Any]]:

@@ -206,3 +206,18 @@ def test_the_recorder_as_the_user_builds_it(learner):
     learn.add_cb(Recorder(add_time=False, train_metrics=True))
     learn.fit(1e-2, 2, cycle_len=1, use_clr=(10, 5))
     assert list(learn.sched.cycles) == ["epochs", "batches", "valid_loss", "valid_accuracy", "gain"]
+
+
+def test_the_picture_of_another_metric(learner):
+    learn = learner(4)
+    learn.metrics = [scripted(learn, [0.1, 0.2, 0.3]), scripted(learn, [0.5, 0.25, 0.125], "error_rate")]
+    learn.fit(1e-2, 3, cycle_len=1, use_clr=(4, 2))
+    ax = learn.sched.plot_metrics(name="error_rate")
+    assert ax.lines[0].get_ydata().tolist() == [0.5, 0.25, 0.125] and ax.get_ylabel() == "error_rate (lower is better)"
+    assert "+0.25" in " ".join(o.get_text() for o in ax.texts)
+    assert learn.sched.plot_metrics(name="train_loss").get_ylabel() == "train_loss (lower is better)"
+    with pytest.raises(
+        ValueError,
+        match=r"name should be one of \['train_loss', 'valid_loss', 'accuracy', 'error_rate'\], but given 'f1'",
+    ):
+        learn.sched.plot_metrics(name="f1")

@@ -41,6 +41,11 @@ def test_momentum_is_drawn_beside_in_the_same_colour():
     assert len(plot_schedules(["clr(32,5)"]).figure.axes) == 1
 
 
+def test_a_logarithmic_axis():
+    ax = plot_schedules(["one_cycle", "clr(32,5)"], log=True)
+    assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "learning rate (log scale)")
+
+
 def test_cycles_are_shared_and_marked():
     ax = plot_schedules([CircularLR(32, 5), "cosine"], n_batches=300, n_cycles=2, cycle_mult=2)
     assert np.argmax(ax.lines[0].get_ydata()[100:]) == 40

@@ -86,8 +86,8 @@ def check_per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
         return check_number(name, value, **ranges)
     if len(value) not in (1, n_groups):
         raise ValueError(
-            f"{name} should have 1 value or one for each of the optimizer's {n_groups} parameter groups (the Learner's "
-            f"splitter makes them), but given {len(value)}: {value!r}"
+            f"{name} should have 1 value{f' or {n_groups}, one for each parameter group' if n_groups > 1 else ''} (the "
+            f"Learner's splitter makes the groups, here {n_groups}), but given {len(value)}: {value!r}"
         )
     return [check_number(f"{name}[{i}]", o, **ranges) for i, o in enumerate(value)]
 

@@ -43,8 +43,8 @@ def test_a_value_for_all_of_three_groups_or_one_for_each(name, value, checked):
 @pytest.mark.parametrize(
     "name, value, error, match",
     [
-        ("lrs", [1e-3, 1e-2], ValueError, r"lrs should have 1 value or one for each of the optimizer's 3 parameter groups .*, but given 2: \[0\.001, 0\.01\]"),
-        ("lrs", [], ValueError, r"lrs should have 1 value or one for each of the optimizer's 3 parameter groups .*, but given 0: \[\]"),
+        ("lrs", [1e-3, 1e-2], ValueError, r"lrs should have 1 value or 3, one for each parameter group .*, but given 2: \[0\.001, 0\.01\]"),
+        ("lrs", [], ValueError, r"lrs should have 1 value or 3, one for each parameter group .*, but given 0: \[\]"),
         ("lrs", [1e-3, -1, 1e-2], ValueError, r"lrs\[1\] should be at least 0, but given -1"),
         ("lrs", [0, 0, 0], ValueError, r"lrs should have at least 1 value that is greater than 0, but given \[0, 0, 0\]"),
         ("lrs", [0], ValueError, r"lrs\[0\] should be greater than 0, but given 0"),

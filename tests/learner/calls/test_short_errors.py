@@ -145,23 +145,23 @@ def test_a_report_of_a_bug_can_have_all_frames(tmp_path, slip, monkeypatch):
 
 
 @dataclass(frozen=True, repr=False)
-class Broken(CircularLR):
+class Unfinished(CircularLR):
     def factor(self, i, cycle):
         raise ValueError("theirs")
 
 
 def set_on_a_callback(learn):
     callback = CLRCallback(CircularLR())
-    callback.schedule = Broken()
+    callback.schedule = Unfinished()
     learn.fit(2, 1e-2, cbs=callback)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda o: o.fit(1e-2, 1, cycle_len=1, use_clr=Broken()),
-        lambda o: o.fit(1, 1e-2, cbs=CLRCallback(Broken())),
-        lambda o: o.plot_schedule(1e-2, 1, cycle_len=1, use_clr=Broken()),
+        lambda o: o.fit(1e-2, 1, cycle_len=1, use_clr=Unfinished()),
+        lambda o: o.fit(1, 1e-2, cbs=CLRCallback(Unfinished())),
+        lambda o: o.plot_schedule(1e-2, 1, cycle_len=1, use_clr=Unfinished()),
         set_on_a_callback,
     ],
 )
