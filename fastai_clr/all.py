@@ -1,4 +1,4 @@
-"""The star import for notebooks: `from fastai_clr.all import *`. It installs everything on fastai's Learner."""
+"""All public names, for `from fastai_clr.all import *`. Importing this module adds our methods to fastai's Learner."""
 
 from .learner import CLRCallback, StopAtCycleEnd
 from .lr_scheduler import CLRScheduler

@@ -15,27 +15,27 @@ from .schedules.timetable import Timetable
 
 __all__ = ["CLRScheduler"]
 
-_STATE = {"last_epoch", "_step_count", "base_lrs", "_last_lr"}  # 1.0.0 kept these alone
+_STATE = {"last_epoch", "_step_count", "base_lrs", "_last_lr"}  # 1.0.0 saved no others
 
 
 class CLRScheduler(LRScheduler):
-    """Set learning rate and momentum of every parameter group of a torch optimizer, as `schedule` says.
+    """Set learning rate and momentum of every parameter group of a torch optimizer by `schedule`.
 
-    optimizer: of torch.
-    schedule: say `CircularLR(32, 5)`; one with mom_a and mom_b sets `momentum`, `beta1` or the first of Adam's `betas`.
-    cycles: batches in all, for one cycle; or a `Cycles`, say `Cycles.of_batches(300, n_cycles=2)` or
+    optimizer: a torch optimizer.
+    schedule: such as `CircularLR(32, 5)`. With mom_a and mom_b it sets `momentum`, `beta1` or the first of the `betas`.
+    cycles: batches in all, for one cycle; or a `Cycles`, such as `Cycles.of_batches(300, n_cycles=2)` or
     `Cycles(n_cycles=2, cycle_len=1.5, n_iter=len(loader))`.
-    lr: peak learning rate: a number, or one for each parameter group. None takes a group's `initial_lr`, which an
-    earlier scheduler or a loaded state has left there, else its `lr`: after another scheduler, say what you mean.
-    last_epoch: as in torch, but it counts batches; leave it, and resume with `load_state_dict`.
+    lr: peak learning rate: a number, or one for each parameter group. None takes the `initial_lr` of each group, which
+    an earlier scheduler or a loaded state has set, else its `lr`; after another scheduler, give lr.
+    last_epoch: as in torch, but in batches. Leave the default, and resume with `load_state_dict`.
 
-    Call `step()` after each batch. After the last batch it keeps the last rate, and warns once if it is stepped on.
-    Momentum is set from the beginning, like the rate, even if a `SequentialLR` puts another scheduler first. To resume,
-    make optimizer and scheduler with the same arguments and load the `state_dict` of both, in any order; like torch's
-    own schedulers, it leaves the optimizer alone when it loads.
+    Call `step()` after each batch. After the last batch the scheduler keeps the last rate, and a further step warns
+    once. The constructor sets rate and momentum of the first batch; the momentum stays even if a `SequentialLR` starts
+    with another scheduler. To resume, make optimizer and scheduler with the same arguments and load the `state_dict` of
+    both, in any order; like torch's own schedulers, this one does not change the optimizer when it loads.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes, and
-    ValueError in `step` if the optimizer has other parameter groups than in the beginning.
+    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes.
+    `step` raises ValueError if the number of parameter groups has changed.
 
     >>> import torch
     >>> optimizer = torch.optim.Adam(torch.nn.Linear(2, 1).parameters(), lr=1e-2)
@@ -81,7 +81,7 @@ class CLRScheduler(LRScheduler):
         return f"{type(self).__name__}({self.schedule!r}, {self._n_batches} batches{several})"
 
     def step(self, epoch: int | None = None) -> None:
-        """Set the rate and the momentum of the next batch. epoch: as in torch, for `SequentialLR`; leave it."""
+        """Set the rate and the momentum of the next batch. epoch: as in torch; only `SequentialLR` gives it."""
         n, n_now = len(self.base_lrs), len(self.optimizer.param_groups)
         if n != n_now:
             raise ValueError(
@@ -98,23 +98,23 @@ class CLRScheduler(LRScheduler):
             )
 
     def get_lr(self) -> list[Any]:
-        """The learning rate of each parameter group at this batch. Like torch's `CyclicLR` it sets momentum, too."""
+        """The learning rate of each parameter group in this batch. Sets the momentum, too, like torch's `CyclicLR`."""
         factor, momentum = self._timetable.row(min(self.last_epoch, self._n_batches - 1))
         for group, key in zip(self.optimizer.param_groups, self._momentum_keys):
             group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
         return [factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values, so that `torch.load(..., weights_only=True)` reads them."""
+        """The state as plain values, which `torch.load(..., weights_only=True)` reads."""
         numbers = {name: getattr(self, name) for name in sorted(_STATE)}
-        plain = {k: list(map(float, o)) if isinstance(o, list) else o for k, o in numbers.items()}  # of tensors, too
+        plain = {k: list(map(float, o)) if isinstance(o, list) else o for k, o in numbers.items()}  # maybe tensors
         return {**plain, "schedule": self.schedule.to_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what `state_dict()` of a scheduler with the same schedule gave.
+        """Continue from the `state_dict()` of a scheduler with the same schedule.
 
-        The number of batches may be another one, say of a longer run: the scheduler then goes on from the batch that
-        the state has reached, in its own cycles.
+        The number of batches may differ, for a longer run: the scheduler continues from the batch in the state, with
+        its own cycles.
 
         Raises TypeError or ValueError, and changes nothing, for the state of another scheduler or schedule, or of
         another number of parameter groups.
@@ -132,7 +132,7 @@ class CLRScheduler(LRScheduler):
             if n_given != n:
                 raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {n_given}")
             state[name] = [check_number(f"{name}[{i}]", o, least=0) for i, o in enumerate(state[name])]
-        for name, least in (("last_epoch", -1), ("_step_count", 0)):  # -1: a `SequentialLR` has not come to it yet
+        for name, least in (("last_epoch", -1), ("_step_count", 0)):  # -1: a `SequentialLR` has not started it yet
             state[name] = check_number(name, state[name], least=least, integer=True)
         self.__dict__.update(state)
 
@@ -140,13 +140,13 @@ class CLRScheduler(LRScheduler):
 def _momentum_key(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """The key of a parameter group that holds momentum to cycle; empty if there is none.
 
-    A momentum of 0 is one if the optimizer was made with another: a schedule may have taken it there.
+    A momentum of 0 counts if the optimizer was made with another one: a schedule may have set it to 0.
     """
     return next((o for o in ("betas", "momentum", "beta1") if o in group and (group[o] or defaults.get(o))), "")
 
 
 def _in_words(values: Any) -> str:
-    """The schedule that `to_dict` gave these values, or the values if it cannot be made."""
+    """The repr of the schedule with these values of `to_dict`; that of the values if they make no schedule."""
     try:
         return repr(Schedule.from_dict(values))
     except (TypeError, ValueError):

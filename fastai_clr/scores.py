@@ -19,8 +19,8 @@ _HIGHER = set(
 )
 _COMPOUND = re.compile(r"((?i:loss(?:es)?|errors?)\d*)(?![a-z])")  # 'bceloss' and 'abserror2' have two words
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*")
-_TURNED = {"neg", "negative", "minus", "inverse"}  # scikit-learn's 'neg_mean_squared_error' is better if higher
-_WHOLE = re.compile("neg(ative)?_log_likelihood|negative_likelihood_ratio")  # better if lower, whatever the words say
+_NEGATING = {"neg", "negative", "minus", "inverse"}  # scikit-learn's 'neg_mean_squared_error' is better if higher
+_LOWER_COMPOUND = re.compile("neg(ative)?_log_likelihood|negative_likelihood_ratio")  # better if lower
 
 
 def is_lower_better(name: str, metric: Any = None) -> bool:
@@ -29,7 +29,7 @@ def is_lower_better(name: str, metric: Any = None) -> bool:
     name: its name, as in fastai's table. The last known word in it decides: 'error_rate' and 'l2' are better if lower,
     'l2_accuracy' if higher. A compound ends in a word: 'bceloss' is a loss, 'abserror' an error. A name without a known
     word is better if higher.
-    metric: the metric itself. Its attribute `lower_is_better`, or its function's, goes before the name:
+    metric: the metric itself. Its attribute `lower_is_better`, or its function's, overrides the name:
     `brier.lower_is_better = True`.
 
     >>> is_lower_better("error_rate"), is_lower_better("l2_accuracy"), is_lower_better("BrierScore")
@@ -38,13 +38,13 @@ def is_lower_better(name: str, metric: Any = None) -> bool:
     for o in (metric, getattr(metric, "func", None)):
         if isinstance(said := getattr(o, "lower_is_better", None), bool):
             return said
-    if _WHOLE.search(name):
+    if _LOWER_COMPOUND.search(name):
         return not name.startswith("neg_negative")
     words = [word.lower() for word in _WORD.findall(_COMPOUND.sub(r"_\1", name))]
-    if words[:1] == ["d2"]:  # scikit-learn's 'd2_log_loss_score': the part of the loss that a model saves
+    if words[:1] == ["d2"]:  # scikit-learn's 'd2_log_loss_score': the share of the loss that the model avoids
         return False
     known = (o for word in reversed(words) for o in (word, word.rstrip("0123456789")) if o in _LOWER | _HIGHER)
-    return next(known, None) in _LOWER and not _TURNED & set(words[:1])
+    return next(known, None) in _LOWER and not _NEGATING & set(words[:1])
 
 
 def best_value(values: Iterable[float], lower_is_better: bool) -> float:
@@ -53,7 +53,7 @@ def best_value(values: Iterable[float], lower_is_better: bool) -> float:
 
 
 def gains(values: Iterable[Any], lower_is_better: bool) -> list[float]:
-    """What each value gained on the value before; positive is better.
+    """Improvement of each value over the value before; positive is better.
 
     nan for the first value, and where one of the two is not a number.
 
@@ -65,9 +65,9 @@ def gains(values: Iterable[Any], lower_is_better: bool) -> list[float]:
 
 
 def recent_gain(values: Sequence[float], lower_is_better: bool, n_recent: int = 1) -> tuple[float, float]:
-    """What the best of the last `n_recent` values gained on the best value before them, and that value.
+    """Improvement of the best of the last `n_recent` values over the best before them, and that earlier best.
 
-    Positive is better. nan is never the best: a number gains inf on values that are all nan.
+    Positive is better. nan is never the best: after values that are all nan, a number improves by inf.
 
     >>> recent_gain([0.5, 0.75, 0.625], lower_is_better=False)
     (-0.125, 0.75)
@@ -80,7 +80,7 @@ def recent_gain(values: Sequence[float], lower_is_better: bool, n_recent: int = 
 
 
 class BestEpoch:
-    """Tells which epochs of a fit are the best so far: by the first metric; without metrics, by the loss.
+    """Find the epochs of a fit that are the best so far: by the first metric; without metrics, by the loss.
 
     Ties go to the lower loss. An epoch whose metric or loss is nan is never the best. A validated epoch is better than
     one that was not validated, and an epoch whose metric is a number better than one without.
@@ -103,7 +103,7 @@ class BestEpoch:
     ) -> bool:
         """Record an epoch; True if it is better than all before it.
 
-        metric: the first metric of the epoch; one that is not a number does not count.
+        metric: the first metric of the epoch; ignored if it is not a number.
         is_validated: whether `loss` is the validation loss, not the training loss.
         """
         number = float(-metric if lower_is_better else metric) if isinstance(metric, Real) else None

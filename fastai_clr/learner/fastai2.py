@@ -1,6 +1,6 @@
-"""What fastai, torch and Python do not promise: private names, and fastai's methods as before our patches.
+"""Private names of fastai, torch and Python, and fastai's methods before our patches.
 
-Where a new release of them renames something, this is the file to mend.
+If a new release renames one of these, only this file has to change.
 """
 
 import copy
@@ -23,50 +23,50 @@ NATIVE: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", N
     name: getattr(Learner, name)
     for name in ("fit", "_do_fit", "save", "load", "export", "lr_find", "predict", "__getattr__")
     if hasattr(Learner, name)  # `lr_find` comes with fastai.callback.schedule
-}  # kept on the class, so that loading this module again does not take our own methods for fastai's
+}  # kept on the class, so that importing this module again does not take our methods for fastai's
 
 
 def instance_attribute(learn: Any, name: str) -> Any:
-    """An attribute of the Learner itself, None if it has none of that name.
+    """An attribute of the Learner itself; None if it has none of that name.
 
-    `getattr` and `hasattr` would go on to the model: a Learner hands it every name that it does not know.
+    `getattr` and `hasattr` would also look in the model: a Learner delegates unknown names to it.
     """
     return learn.__dict__.get(name)
 
 
 def is_callback(cb: Any, module: str, *names: str) -> bool:
-    """Whether `cb` is an instance of a class in `fastai.callback.<module>`, which is not imported for that.
+    """Whether `cb` is an instance of one of these classes in `fastai.callback.<module>`.
 
-    Importing most of those modules adds a progress bar to fastai's default callbacks.
+    This does not import the module: most of them add a progress bar to fastai's default callbacks when imported.
     """
     loaded = sys.modules.get(f"fastai.callback.{module}")
     return loaded is not None and isinstance(cb, tuple(getattr(loaded, name) for name in names))
 
 
 def is_silent(learn: Any) -> bool:
-    """Whether the Learner logs nothing: in `no_logging()`, and if it is a copy for an experiment."""
-    return learn.logger in (fastai.imports.noop, fastcore.imports.noop)  # two functions of one name
+    """Whether the Learner logs nothing: inside `no_logging()`, or because it is a copy for an experiment."""
+    return learn.logger in (fastai.imports.noop, fastcore.imports.noop)  # two functions of the same name
 
 
 def train_epochs_from(learn: Any, first_epoch: int) -> None:
-    """Train as fastai's `Learner._do_fit`, without the epochs before `first_epoch`.
+    """Train as fastai's `Learner._do_fit`, but skip the epochs before `first_epoch`.
 
-    fastai's own shows those to every callback, and some of them save.
+    fastai calls every callback in the skipped epochs, too, and some callbacks then save the model.
     """
     if progress := instance_attribute(learn, "progress"):
-        progress("before_epoch")  # a progress bar has to begin at 0
+        progress("before_epoch")  # a progress bar has to start at 0
     for epoch in range(first_epoch, learn.n_epoch):
         learn.epoch = epoch
         learn._with_events(learn._do_epoch, "epoch", CancelEpochException)
 
 
 def write_hyper(opt: Any, name: str, values: Sequence[Any]) -> None:
-    """Set the hyper-parameter `name` of the parameter groups, as far as there are values."""
-    opt._set_hyper(name, values)  # `set_hyper` insists on one value per group; a group may have been added since
+    """Set the hyper-parameter `name` of the parameter groups; groups without a value keep theirs."""
+    opt._set_hyper(name, values)  # `set_hyper` requires one value per group, but a group may have been added
 
 
 def hyper_key(opt: Any, name: str) -> tuple[Any, int | None]:
-    """Where an optimizer's own dicts hold a hyper-parameter: the key (None if it has none), and the item of a tuple."""
+    """The key of a hyper-parameter in the optimizer's own dicts (None if it has none), and its index in a tuple."""
     key = opt.bwd_map.get(name) if isinstance(opt, OptimWrapper) else name if name in opt.hypers[0] else None
     key, _, item = (key or "").partition("__")  # an OptimWrapper calls item 0 of 'betas' 'betas__0'
     return key or None, int(item) if item else None
@@ -74,7 +74,7 @@ def hyper_key(opt: Any, name: str) -> tuple[Any, int | None]:
 
 def as_float(loss: Any) -> float:
     """The value of a loss as a plain float."""
-    with DisableTorchFunctionSubclass():  # it is a fastai TensorBase: `float` takes 0.5 µs here, 4.4 else
+    with DisableTorchFunctionSubclass():  # `float` of a fastai TensorBase takes 0.5 µs in here, 4.4 outside
         return float(loss)
 
 
@@ -84,7 +84,7 @@ OF_TORCH_COMPILE = ("_compiled_call_impl", "dynamo_ctx")  # attributes of a modu
 
 
 def is_of_torch_compile(function: FunctionType) -> bool:
-    """Whether `torch.compile` made the function: what it holds belongs to the module or function that was compiled."""
+    """Whether `torch.compile` made the function; its closure belongs to the compiled module or function."""
     return str(function.__globals__.get("__name__")).startswith("torch._dynamo")
 
 
@@ -94,12 +94,12 @@ def before_compile(function: FunctionType) -> Any:
 
 
 def compile_contexts(module: nn.Module) -> list[Any]:
-    """What `torch.compile` was called with, for each module that it returned: copies can share it."""
+    """The settings of `torch.compile` for each module that it returned; copies can share them."""
     return [vars(m)["dynamo_ctx"] for m in module.modules() if "dynamo_ctx" in vars(m)]
 
 
 def compile_as(module: nn.Module, original: nn.Module) -> None:
-    """Compile what `Module.compile` has compiled in the original; `deepcopy` leaves it out."""
+    """Compile the modules that `Module.compile` has compiled in the original: `deepcopy` does not copy that."""
     for m, o in zip(module.modules(), original.modules()):
         if (compiled := vars(o).get("_compiled_call_impl")) is not None:
             m._compiled_call_impl = getclosurevars(compiled).nonlocals["self"](m._call_impl)
@@ -116,10 +116,10 @@ def version_of(tensor: Any) -> int:
 
 
 def kept_on_clear(opt: Any) -> list[str]:
-    """What a fastai `Optimizer` keeps of a parameter's state when it is cleared."""
+    """The keys of a parameter's state that a fastai `Optimizer` keeps when it clears the state."""
     return opt._keep_on_clear
 
 
 def can_deepcopy(cls: type) -> bool:
-    """Whether `copy.deepcopy` has a way of its own to copy objects of the class."""
+    """Whether `copy.deepcopy` has a built-in way to copy objects of the class."""
     return cls in copy._deepcopy_dispatch

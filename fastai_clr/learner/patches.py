@@ -1,4 +1,4 @@
-"""What goes onto fastai's `Learner` and `Recorder`: the table at the end shows all of it."""
+"""The methods that we add to fastai's `Learner` and `Recorder`: the table at the end lists them."""
 
 import inspect
 from collections.abc import Callable
@@ -33,17 +33,17 @@ def _do_fit(self: Learner) -> None:
 
 
 def save(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    with hypers_before_fit(self):  # a fit that is resumed from the file takes its momentum for the optimizer's own
+    with hypers_before_fit(self):  # a fit resumed from the file takes its values for the optimizer's own
         return NATIVE["save"](self, *args, **kwargs)
 
 
 def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    with hypers_before_fit(self):  # the file holds the optimizer's own values, and a running fit keeps the fit's
+    with hypers_before_fit(self):  # the file holds the optimizer's own values; a running fit keeps those it set
         return NATIVE["load"](self, *args, **kwargs)
 
 
 def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
-    # The file should load where fastai_clr is not installed, also one that a callback writes during a fit.
+    # The file should load where fastai_clr is not installed, even if a callback writes it during a fit.
     cbs, opt = self.cbs, self.opt
     of_ours = Record, SelectiveCallback, Comparison, Suggestion
     ours = {name: o for name, o in vars(self).items() if isinstance(o, of_ours)}
@@ -54,13 +54,13 @@ def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
         return NATIVE["export"](self, *args, **kwargs)
     finally:
         if is_in_a_fit(self):
-            self.opt = opt  # fastai makes a new one, with the values of this batch
+            self.opt = opt  # fastai's `export` makes a new one, with the values of this batch
         self.cbs = cbs
         self.__dict__.update(ours)
 
 
 def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
-    """Load what a fit with `cycle_save_name=name` saved at the end of `cycle` (from 0). kwargs: as in `learn.load`.
+    """Load the model that `cycle_save_name=name` saved at the end of `cycle` (from 0). kwargs: as in `learn.load`.
 
     Source: 0.7.0's `load_cycle`.
     """
@@ -69,7 +69,7 @@ def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
 
 def getattr_07(self: Learner, name: str) -> Any:
     try:
-        return NATIVE["__getattr__"](self, name)  # the model's attribute, say
+        return NATIVE["__getattr__"](self, name)  # such as an attribute of the model
     except AttributeError:
         if name not in gone07.METHODS:
             raise
@@ -93,7 +93,7 @@ def predict(self: Learner, *args: Any, **kwargs: Any) -> Any:
 
 
 class NoFitYet:
-    """`learn.sched` before the first fit: an empty record, whose plots say so."""
+    """`learn.sched` before the first fit: an empty record; its plots raise an error."""
 
     def __get__(self, learn: Any, owner: type) -> Record:
         return Record()
@@ -116,14 +116,14 @@ PATCHES: dict[type, dict[str, Any]] = {
         "compare_schedules": compare_schedules,
         "sched": NoFitYet(),  # a fit sets it on the instance
         "interrupted": None,  # an experiment that is interrupted sets it on the instance
-        "_do_fit": _do_fit,  # leaves epochs out
+        "_do_fit": _do_fit,  # skips the epochs before `start_epoch`
         "save": save,  # with the optimizer's own hyper-parameters
-        "load": load,  # keeps what the running fit has set
-        "export": export,  # without anything of ours
-        **ATTRIBUTES,  # crit and opt_fn, to read and to set; reg_fn, refused
-        "lr_find": lr_find,  # says what became of 0.7's arguments
-        "predict": predict,  # says what gives 0.7's predictions
-        "__getattr__": getattr_07,  # says what became of 0.7's methods
+        "load": load,  # keeps the values that a running fit has set
+        "export": export,  # without our objects
+        **ATTRIBUTES,  # crit and opt_fn can be read and set; setting reg_fn raises
+        "lr_find": lr_find,  # raises for 0.7's arguments
+        "predict": predict,  # raises for a call of 0.7
+        "__getattr__": getattr_07,  # its error says what replaces a method of 0.7
     },
     Recorder: {"plot_lr": plot_lr},
 }
@@ -135,11 +135,11 @@ def install() -> None:
         return
     Learner._before_fastai_clr = NATIVE
     for name, native in NATIVE.items():
-        if name != "fit":  # which has its own help
+        if name != "fit":  # `fit` has its own help
             _show_as(PATCHES[Learner][name], native)
     for cls, names in PATCHES.items():
         for name, o in names.items():
-            is_anothers = name in ATTRIBUTES and hasattr(cls, name)  # another library's
+            is_anothers = name in ATTRIBUTES and hasattr(cls, name)  # another library has added it
             if not is_anothers and (name != "lr_find" or "lr_find" in NATIVE):
                 setattr(cls, name, o)
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class BatchRecord:
-    """What a fit did in each batch: the part of `learn.sched` that counts batches.
+    """The part of `learn.sched` that has one entry per batch.
 
     losses: see `Record`.
     """
 
-    # 12 bytes per batch: the number of its row in the timetable, and the loss. Where the optimizer held something else
-    # than that row, it stands beside: `_other_rates` has the number of the batch and the rate of each group,
+    # A batch takes 12 bytes: the number of its row in the timetable, and the loss. Other values than the row's are
+    # kept only where the optimizer held them: `_other_rates` has the number of the batch and the rate of each group,
     # `_other_momentums` the number of the batch and the momentum (nan if there was none). If the schedule does not
     # cycle momentum, an entry there holds until the next one. A fit without a schedule of ours has arrays instead.
 
@@ -31,8 +31,8 @@ class BatchRecord:
         self._rows = array("Q" if timetable is not None and timetable.n_batches > 2**32 else "I")
         self._other_rates, self._other_momentums = array("d"), array("d")
         self._rates: NDArray[Any] = np.empty((0, 1))  # batches x groups, without a timetable
-        self._lrs, self._momentums = array("d"), array("d")  # as far as they were asked for
-        self._epoch_starts: list[tuple[int, int]] = []  # an epoch, from 0, and the batches recorded before it
+        self._lrs, self._momentums = array("d"), array("d")  # filled when they are read
+        self._epoch_starts: list[tuple[int, int]] = []  # number of an epoch, from 0; batches recorded before it
         self.losses = array("d")
 
     @property
@@ -40,27 +40,27 @@ class BatchRecord:
         return len(self._rates) if self._timetable is None else len(self._rows)
 
     def begin_epoch(self, number: int, n_before: int | None = None) -> None:
-        """Begin epoch `number`, from 0, after `n_before` batches; None: with the next batch that is added."""
+        """Begin epoch `number` (from 0). n_before: batches recorded before it; None: all that are recorded so far."""
         self._epoch_starts.append((number, self._n_batches if n_before is None else n_before))
 
     def add_batch(self, row: int, loss: float | None) -> None:
-        """Append a batch, which held what `row` of the timetable says. loss: None if there is none."""
+        """Append a batch that had the values of `row` in the timetable. loss: None if there is none."""
         self._rows.append(row)
         if loss is not None:
             try:
                 self.losses.append(loss)
-            except BufferError:  # an array that somebody holds shares the memory, which so cannot grow
+            except BufferError:  # a numpy array shares this memory, so it cannot grow
                 self.losses = self.losses[:]
                 self.losses.append(loss)
 
     def note_rates(self, rates: "list[float]") -> None:
-        """Let the next batch have other rates than its row."""
+        """Record the rates of the next batch, if they are not those of its row."""
         self._other_rates.extend([self._n_batches, *rates])
 
     def note_momentum(self, momentum: float | None) -> None:
-        """Let the next batch have another momentum than its row; None if the optimizer has none.
+        """Record the momentum of the next batch, if it is not that of its row; None if the optimizer has none.
 
-        If the schedule does not cycle momentum, the batches after it have it, too.
+        If the schedule does not cycle momentum, the later batches have it, too.
         """
         self._other_momentums.extend([self._n_batches, nan if momentum is None else momentum])
 
@@ -73,11 +73,11 @@ class BatchRecord:
 
     def __getstate__(self) -> dict[str, Any]:
         without = {"_lrs": array("d")} if self._timetable is None else {"_lrs": array("d"), "_momentums": array("d")}
-        return vars(self) | without  # they are made again when asked
+        return vars(self) | without  # computed again when they are read
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         BatchRecord.__init__(self)
-        if "_factors" in state:  # a pickle of 1.0.0: factors x peaks, and the rates that the optimizer held otherwise
+        if "_factors" in state:  # a pickle of 1.0.0: factors, peaks, and rates that differ from factor x peak
             state = dict(state)
             self._rates = np.multiply.outer(np.array(state.pop("_factors")), state.pop("_peaks"))
             held = np.array(state.pop("_held")).reshape(-1, 1 + self._rates.shape[1])
@@ -114,7 +114,7 @@ class BatchRecord:
         return rates
 
     def _momentums_from(self, first: int) -> NDArray[Any]:
-        """The momentum from batch `first` on; nothing if there is none to tell."""
+        """The momentum from batch `first` on; empty if none was recorded."""
         assert self._timetable is not None
         momentums = self._timetable.values(self._rows[first:])[1]
         if momentums is not None:
@@ -133,10 +133,10 @@ class BatchRecord:
         return range(1, self._n_batches + 1)
 
     def to_frame(self) -> "DataFrame":
-        """The fit as a pandas table with a row per batch, ready for `to_csv` or an experiment log.
+        """The fit as a pandas table, one row per batch, for `to_csv` or an experiment log.
 
         batch: from 1. epoch: from 0, as fastai prints it.
-        lr: learning rate; with several parameter groups lr_0, lr_1, ... (after a fit of fastai's own the last one's).
+        lr: learning rate; with several parameter groups lr_0, lr_1, ... (the last group's after a fit of fastai's own).
         momentum: of the last parameter group. loss: smoothed training loss. Both are nan where none was recorded.
 
         >>> learn.fit(1e-2, 1, cycle_len=2, use_clr=(32, 5))
@@ -158,7 +158,7 @@ class BatchRecord:
 
 
 def _extended(column: "array[float]", values: NDArray[Any]) -> "array[float]":
-    """The column with the values appended: itself, or a copy if an array that somebody holds shares its memory."""
+    """Append the values to the column; returns it, or a copy if a numpy array shares its memory."""
     try:
         column.frombytes(values.tobytes())
     except BufferError:
@@ -168,6 +168,6 @@ def _extended(column: "array[float]", values: NDArray[Any]) -> "array[float]":
 
 
 def _entries_from(entries: "array[float]", n_values: int, first: int) -> NDArray[Any]:
-    """Of entries that are the number of a batch and `n_values` values each, those from batch `first` on."""
+    """The entries from batch `first` on, one per row: the number of a batch, and `n_values` values."""
     table = np.frombuffer(entries).reshape(-1, 1 + n_values) if entries else np.empty((0, 1 + n_values))
     return table[np.searchsorted(table[:, 0], first) :].copy()

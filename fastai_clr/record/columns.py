@@ -1,4 +1,4 @@
-"""How fastai's Recorder names and orders what it keeps of an epoch."""
+"""Names and order of the values that fastai's Recorder keeps for each epoch."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EpochColumns:
-    """The losses and metrics that fastai's `Recorder` keeps of an epoch, without the epoch's number and its time.
+    """The losses and metrics that fastai's `Recorder` keeps for each epoch, without the epoch's number and time.
 
-    trained, validated: their names, as in fastai's table: those of the training come first.
+    trained, validated: names of the values of training and of validation, as in fastai's table; training comes first.
     """
 
     trained: list[str]
@@ -18,7 +18,7 @@ class EpochColumns:
     @classmethod
     def of(cls, recorder: Any, metrics: Iterable[Any]) -> "EpochColumns":
         """The columns in a fit with these metrics, also before it begins."""
-        names = [getattr(o, "name", None) for o in metrics]  # a function that is an object may have none
+        names = [getattr(o, "name", None) for o in metrics]  # a callable object may have no name
         if recorder.train_metrics and recorder.valid_metrics:
             return cls([f"train_{o}" for o in ["loss", *names]], [f"valid_{o}" for o in ["loss", *names]])
         if recorder.valid_metrics:
@@ -27,16 +27,16 @@ class EpochColumns:
 
     @property
     def names(self) -> list[str]:
-        """All names."""
+        """The names of all values, in the Recorder's order."""
         return [*self.trained, *self.validated]
 
     def row(self, values: Sequence[Any]) -> list[Any]:
-        """One value for each name, from what the Recorder kept of an epoch; None where it kept none.
+        """One value per name, from the values that the Recorder kept of an epoch; None where it kept none.
 
-        It leaves out the part of an epoch that a callback cancelled: the validation, or the training.
+        The Recorder keeps no values of a training or validation that a callback cancelled.
         """
         if len(values) == len(self.names):
             return list(values)
         if len(values) == len(self.trained) != len(self.validated):
             return [*values, *[None] * len(self.validated)]
-        return [None] * len(self.names)  # the training was cancelled, or nobody knows which part
+        return [None] * len(self.names)  # the training was cancelled, or it is unknown which of the two

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EpochRecord:
-    """What a fit reached in each epoch, and at the end of each cycle: the part of `learn.sched` that counts epochs.
+    """The part of `learn.sched` that has one entry per epoch or cycle.
 
     val_losses, rec_metrics, metric_names, cycle_ends: see `Record`.
     lower_is_better: for each loss and metric by its name, whether smaller is better.
@@ -34,14 +34,14 @@ class EpochRecord:
         self.schedule = schedule
         self.cycle_ends, self.val_losses, self.rec_metrics, self.metric_names = [], [], [], []
         self.lower_is_better = {}
-        self._columns: list[str] = []  # fastai's losses and metrics
-        self._epochs: list[tuple[float, int, list[Any]]] = []  # epochs so far, batches recorded, a value per column
-        self._finished: list[tuple[int, float, int]] = []  # the number of a cycle, from 1; epochs and batches so far
+        self._columns: list[str] = []  # names of fastai's losses and metrics
+        self._epochs: list[tuple[float, int, list[Any]]] = []  # epochs so far, batches recorded, one value per column
+        self._finished: list[tuple[int, float, int]] = []  # number of a cycle, from 1; epochs and batches so far
 
     def add_epoch(self, recorder: Any, values: Sequence[Any], epochs: float, n_batches: int) -> None:
         """Append an epoch.
 
-        values: what fastai's `Recorder` kept of it. epochs: so far. n_batches: recorded so far.
+        values: of this epoch, from fastai's `Recorder`. epochs: done so far. n_batches: recorded so far.
         """
         columns = EpochColumns.of(recorder, recorder.metrics)
         if len(values) != len(columns.names):
@@ -60,14 +60,14 @@ class EpochRecord:
     def end_cycle(self, number: int, epochs: float, n_batches: int, n_skipped: int = 0) -> None:
         """Append a finished cycle.
 
-        number: from 1. epochs: so far. n_batches: recorded so far. n_skipped: batches before them, of another fit.
+        number: from 1. epochs: done so far. n_batches: recorded so far. n_skipped: earlier batches, of another fit.
         """
         self.cycle_ends.append(n_batches)
         self._finished.append((number, epochs, n_skipped + n_batches))
 
     @property
     def score(self) -> str:
-        """The loss or metric that decides: the first metric of the validation if it is a number, else 'valid_loss'."""
+        """The loss or metric that is compared: the first validation metric if it is a number, else 'valid_loss'."""
         first = self.metric_names[:1]
         return first[0] if first and any(isinstance(o, Real) for _, o in self._by_epoch(first[0])) else "valid_loss"
 
@@ -79,16 +79,16 @@ class EpochRecord:
 
     @property
     def cycles(self) -> "DataFrame":
-        """What each finished cycle reached: a pandas table with a row per cycle, by its number from 1.
+        """The finished cycles as a pandas table, one row per cycle, indexed by its number from 1.
 
-        epochs, batches: trained when the cycle ended, with those that `start_epoch` left out; epochs may be a fraction.
-        valid_loss: validation loss at the cycle's end. A column for each metric of the validation follows it.
-        gain: of the first metric over the cycle before, without metrics of the validation loss; positive is better.
-        Which way that is, the metric's name says, or its attribute `lower_is_better`.
+        epochs, batches: done when the cycle ended, with those that `start_epoch` skipped; epochs may be a fraction.
+        valid_loss: validation loss at the cycle's end. One column for each validation metric follows it.
+        gain: improvement of the first metric over the cycle before; without metrics, of the validation loss. Positive
+        is better: the metric's name, or its attribute `lower_is_better`, says whether lower values are better.
 
-        A cycle that ends inside an epoch has no value of its own, since fastai validates after an epoch: its values are
-        nan, and so is the gain of the cycle after it. The first cycle has no gain, nor the first of a resumed fit. The
-        table is empty where there are no cycles: after fits of fastai's own, and at a constant rate.
+        The values of a cycle that ends inside an epoch are nan, since fastai validates after each epoch; its gain and
+        that of the next cycle are nan, too. The first cycle of a fit has no gain, also if the fit is resumed. The table
+        is empty if there are no cycles: after fits of fastai's own, and at a constant rate.
 
         >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
         >>> learn.sched.cycles.epochs.tolist()
@@ -107,12 +107,12 @@ class EpochRecord:
     def plot_metrics(self, ax: Any = None, *, name: str | None = None) -> Any:
         """Draw a metric of each epoch; returns the axes.
 
-        The end of each cycle is dotted. Above it are the cycle's number and its gain over the cycle before, in the
-        metric's own units, positive is better; the table `learn.sched.cycles` has the same figures.
+        A dotted line marks the end of each cycle. Above it are the cycle's number and its gain over the cycle before,
+        in the metric's units; positive is better. The table `learn.sched.cycles` has the same numbers.
 
         ax: axes to draw on; None makes a figure.
-        name: a loss or metric, as fastai's table names it; None is the first metric, without metrics the validation
-        loss. Raises ValueError if no epoch was validated, or if there is no such loss or metric.
+        name: a loss or metric, as fastai's table names it; None is the first metric, or the validation loss if there
+        are no metrics. Raises ValueError if no epoch was validated, or if there is no such loss or metric.
 
         >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
         >>> ax = learn.sched.plot_metrics()
@@ -142,7 +142,7 @@ class EpochRecord:
         return [] if isinstance(self.schedule, Constant) else self._finished
 
     def _first_cycle_is_whole(self) -> bool:
-        """Whether the record begins with a whole cycle: of a resumed fit it may not, of an interrupted one neither."""
+        """Whether the record begins with a complete cycle; that of a resumed or an interrupted fit may not."""
         return any(number == 1 and batches == self.cycle_ends[0] for number, _, batches in self._finished[:1])
 
     def _gains(self, score: str) -> list[float]:
@@ -154,6 +154,6 @@ def _directions(columns: list[str], metrics: Any) -> dict[str, bool]:
     """For each column of the Recorder, whether smaller is better."""
     known = {}
     for metric in reversed(list(metrics)):  # of two with the same name the first one counts
-        name = getattr(metric, "name", None)  # a function that is an object may have none
+        name = getattr(metric, "name", None)  # a callable object may have no name
         known |= {f"{prefix}{name}": metric for prefix in ("", "train_", "valid_")}
     return {name: is_lower_better(str(name), known.get(str(name))) for name in columns}

@@ -47,20 +47,21 @@ _FOR_USERS = (
 
 
 class Record(BatchRecord, EpochRecord):
-    """`learn.sched`: what the last fit did, batch by batch, as the optimizer really held it.
+    """`learn.sched`: what the last fit did in each batch, as read from the optimizer.
 
     schedule: the schedule that ran; None for a fit of fastai's own.
     lrs, momentums: learning rate and momentum of the last parameter group, one float per batch. momentums is empty if
     none was recorded.
     all_lrs: learning rates, batches x parameter groups; after a fit of fastai's own one column, the last group's.
-    losses: training loss of each batch, smoothed with 0.98.
+    losses: training loss, one per batch, smoothed by fastai's `AvgSmoothLoss`: a debiased exponential moving average,
+    after k batches `m / (1 - 0.98**k)` with `m = 0.98*m + 0.02*loss`.
     iterations: the batches, from 1. cycle_ends: the batches (from 1) at which a cycle ended.
     val_losses: validation loss, one per epoch.
     rec_metrics: metrics, one item per epoch: a number for one metric, a list for several. metric_names: their names.
-    cycles: a table of what each finished cycle reached and gained.
+    cycles: a table of the finished cycles, with losses, metrics and gains.
     lower_is_better: for each loss and metric by its name, whether smaller is better.
 
-    It is plain data without a reference to the Learner. In a notebook cell it draws itself. Source: 0.7.0's
+    It is plain data without a reference to the Learner. A notebook cell shows it as a plot. Source: 0.7.0's
     `learn.sched`.
     """
 
@@ -95,9 +96,9 @@ class Record(BatchRecord, EpochRecord):
 
     @classmethod
     def of_plan(cls, timetable: Timetable, rows: range, momentums: Iterable[float | None] | None) -> "Record":
-        """The record of a fit that has not run.
+        """The record that a planned fit would leave, without its losses.
 
-        rows: the batches of the timetable that it trains. momentums: one per batch; None: those of the timetable.
+        rows: the rows of the timetable that it trains. momentums: one per batch; None takes those of the timetable.
         """
         record, latest = cls(timetable), None
         for row, momentum in zip(rows, repeat(None) if momentums is None else momentums):
@@ -108,7 +109,7 @@ class Record(BatchRecord, EpochRecord):
         return record
 
     def describe(self) -> str:
-        """What the learning rate and the momentum did, in words; as `describe` of a schedule says it before a fit.
+        """What the learning rate and the momentum did, in words, like the `describe` of a schedule before a fit.
 
         Raises ValueError if nothing was recorded yet.
 
@@ -154,12 +155,14 @@ class Record(BatchRecord, EpochRecord):
     def plot_lr(
         self, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
     ) -> Any:
-        """Draw the learning rate of each batch, a line per parameter group, cycle ends dotted; returns the rate's axes.
+        """Draw the learning rate of each batch, one line per parameter group; returns the axes of the rate.
 
         show_moms: draw the momentum beside it, if it changed during the fit.
-        show_text: say in a title which schedule ran and where it started, peaked and ended.
+        show_text: show the schedule, and the rates at its start, peak and end, in a title.
         ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
-        log: use a logarithmic axis, to tell groups with very different rates apart.
+        log: use a logarithmic axis, which separates groups with very different rates.
+
+        Dotted lines mark the ends of cycles.
 
         Raises ValueError if nothing was recorded yet.
         """

@@ -1,4 +1,4 @@
-"""Schedules as pure numbers. Importing this package loads numpy, and neither torch, fastai nor matplotlib."""
+"""Schedules as functions of the batch. Importing this package loads numpy, but not torch, fastai or matplotlib."""
 
 from .cycles import Cycle, Cycles
 from .drawing import plot_schedules

@@ -1,4 +1,4 @@
-"""The errors of arguments: one sentence that names the argument, what it should be and what was given."""
+"""Checks of arguments. An error is one sentence: the argument's name, what it should be and what was given."""
 
 from math import isfinite
 from numbers import Integral, Real
@@ -15,10 +15,10 @@ def check_number(
     most: float | None = None,
     integer: bool = False,
 ) -> Any:
-    """`value` as a plain Python int or float.
+    """Check the kind and range of `value`; returns it as a plain Python int or float.
 
-    name: the argument's name, for the message. least, most: smallest and largest value allowed.
-    above, below: limits that are themselves not allowed. integer: refuse fractions.
+    name: the argument's name, for the message. least, most: limits that are allowed themselves.
+    above, below: limits that are not allowed themselves. integer: require an integer.
 
     Raises TypeError for a value of the wrong kind, ValueError for one out of range.
 
@@ -54,7 +54,7 @@ def _is_finite(number: Any) -> bool:
 
 def set_number(o: object, name: str, **ranges: Any) -> None:
     """Replace the field `name` of the frozen dataclass `o` by its checked value. ranges: as in `check_number`."""
-    object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # a frozen dataclass has no other way
+    object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # a frozen dataclass refuses `setattr`
 
 
 def check_bool(name: str, value: Any) -> None:
@@ -64,7 +64,7 @@ def check_bool(name: str, value: Any) -> None:
 
 
 def rate_of(lr: Any) -> Any:
-    """The learning rate that `lr` stands for: a suggestion's own, anything else itself."""
+    """The learning rate of a suggestion; anything else is returned unchanged."""
     return lr.stands_for_lr if hasattr(type(lr), "stands_for_lr") else lr
 
 
@@ -89,7 +89,7 @@ def as_list(o: Any) -> list[Any]:
 
 
 def check_peaks(lr: Any) -> list[float]:
-    """Peak learning rates as a list: one number, or one for each parameter group; a group at 0 stands still.
+    """Peak learning rates as a list: one number, or one for each parameter group; a group at 0 is not trained.
 
     Raises TypeError or ValueError for a rate of the wrong kind, below 0 or not finite, and if none is above 0.
     """

@@ -1,4 +1,4 @@
-"""The cycles of a fit: how long each is, and which of them a step lies in."""
+"""The cycles of a fit: where each ends, and which cycle a step of the fit lies in."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +11,12 @@ from .checks import check_number, set_number
 
 
 class Cycle(NamedTuple):
-    """One cycle of a fit. Each field may be an array with a value for each step.
+    """One cycle of a fit. Each field may be an array with one value per step.
 
     length: batches in the cycle.
-    number: how many cycles came before it.
-    start: how many batches came before it.
-    first_length: batches in the fit's first cycle.
+    number: its number, from 0.
+    start: number of its first batch in the fit, from 0.
+    first_length: batches in the first cycle of the fit.
     """
 
     length: Any
@@ -29,13 +29,16 @@ class Cycle(NamedTuple):
 class Cycles:
     """The cycles of a fit and the batch at which each ends.
 
-    n_cycles: how many, at least 1.
+    n_cycles: number of cycles, at least 1.
     cycle_len: length of the first cycle in epochs; fractions are allowed, and no cycle is shorter than a batch.
     cycle_mult: each cycle is this many times as long as the one before.
     n_iter: batches per epoch; with the default of 1, `cycle_len` counts batches.
 
+    Cycle k (from 0) is `cycle_len * cycle_mult**k` epochs long. It ends after
+    `max(previous end + 1, floor(epochs up to its end * n_iter + 0.5))` batches.
+
     Raises TypeError or ValueError for a value of the wrong kind or out of range.
-    Source: 0.7.0's `cycle_len` and `cycle_mult`, there whole epochs only.
+    Source: 0.7.0's `cycle_len` and `cycle_mult`; 0.7.0 allowed whole epochs only.
 
     >>> Cycles(n_cycles=3, cycle_len=1, cycle_mult=2, n_iter=100).ends
     array([100, 300, 700])
@@ -115,8 +118,7 @@ class Cycles:
     def locate(self, step: ArrayLike) -> tuple[Any, Cycle]:
         """The batch within its cycle (from 0), and the cycle, for a `step` of the fit.
 
-        step: batches from 0; a number or an array. A step past the end counts as the last one, one before the start as
-        the first.
+        step: a batch of the fit, from 0; a number or an array. Steps outside the fit are clipped to its first or last.
 
         >>> i, cycle = Cycles.of_batches(300, n_cycles=2).locate(160)
         >>> int(i), int(cycle.number), int(cycle.length)

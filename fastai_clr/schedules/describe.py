@@ -1,4 +1,4 @@
-"""A schedule in words: from the values of each batch to a sentence."""
+"""Describe a schedule in words, from its values in each batch."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
@@ -8,7 +8,7 @@ import numpy as np
 Values: TypeAlias = Sequence[float] | np.ndarray
 
 MANY = 6  # more numbers than this are given as a range
-LARGE = 1000  # a larger ratio of peak to start is not said, say after `lr_find`: nobody has chosen it
+LARGE = 1000  # a larger ratio of peak to start is left out: nobody chose it, as after `lr_find`
 
 
 def describe(
@@ -20,14 +20,16 @@ def describe(
     *,
     is_whole: bool = True,
 ) -> str:
-    """The course of a fit's rates and momentum: the first cycle stretch by stretch, then the number of cycles.
+    """Describe the rates and the momentum of a fit: each stretch of the first cycle, then the number of cycles.
+
+    A stretch is a run of batches in which the values rise, fall or stay.
 
     rates: learning rate of the last parameter group, one per batch.
     peaks: peak rate of each parameter group.
     momentums: one per batch, or None.
-    cycle_ends: the batches (from 1) at which the cycles end.
+    cycle_ends: for each cycle, the number of batches trained when it ends.
     corners: batches of the first cycle where the slope changes but not its sign.
-    is_whole: whether the first cycle is complete; then each stretch is also given as a part of it.
+    is_whole: whether the first cycle is complete; each stretch is then also given as a fraction of it.
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])
@@ -49,7 +51,7 @@ def describe(
 
 
 def _course(values: Values, corners: Iterable[int], is_whole: bool) -> str:
-    """How the values of a cycle change: a phrase for each stretch of one direction."""
+    """Describe the values of one cycle: a phrase for each stretch."""
     n = len(values)
     turns = _turns(values, {o for o in corners if 0 < o < n - 1})
     stretches: list[tuple[str, int, int, float | None]] = []
@@ -67,7 +69,7 @@ def _course(values: Values, corners: Iterable[int], is_whole: bool) -> str:
 
 
 def _turns(values: Values, corners: set[int]) -> list[tuple[int, int]]:
-    """The first batch of each stretch and its direction (1, -1 or 0). Differences by rounding count as 0."""
+    """First batch and direction (1, -1 or 0) of each stretch. Differences due to rounding count as 0."""
     n, steps, most = len(values), np.diff(values), np.max(np.abs(values))
     directions = np.where(np.abs(steps) > 4 * np.finfo(float).eps * most, np.sign(steps), 0).astype(int)
     starts = sorted({0, *(np.flatnonzero(np.diff(directions)) + 1).tolist(), *corners})
@@ -84,9 +86,9 @@ def _turns(values: Values, corners: set[int]) -> list[tuple[int, int]]:
 
 
 def _stretch(verb: str, a: int, b: int, end: float | None, n: int | None) -> str:
-    """The phrase for the batches from `a` to `b`. end: the value at `b`; None if it stays.
+    """The phrase for the batches from `a` to `b`. end: the value at `b`, None if the values stay.
 
-    n: batches of the cycle; None leaves out which part of it the stretch is.
+    n: batches in the cycle; None leaves the fraction out.
     """
     part = _part(b - a, n) if n is not None and b < n else ""
     length = "" if verb == "jumps" else f" for {_several([b - a], 'batch', 'batches')}{part}"
@@ -94,7 +96,7 @@ def _stretch(verb: str, a: int, b: int, end: float | None, n: int | None) -> str
 
 
 def _part(n: int, of: int) -> str:
-    """' (1/5 of the cycle)' if `n` is `of // 5`, as in `CircularLR`, else per cent."""
+    """The fraction n/of in words: ' (1/5 of the cycle)' if `n` is `of // 5`, as in `CircularLR`, else in per cent."""
     parts, percent = round(of / n), 100 * n / of
     if n == of // parts:
         return f" (1/{parts} of the cycle)"
@@ -102,7 +104,7 @@ def _part(n: int, of: int) -> str:
 
 
 def _several(numbers: Sequence[float], one: str = "", many: str = "") -> str:
-    """The numbers with their unit: once if they look the same, as a range if they are more than MANY."""
+    """The numbers and their unit: one number if all look the same, a range if there are more than MANY."""
     shown = list(dict.fromkeys(map(_number, numbers)))
     if len(shown) == 1:
         values = shown[0]

@@ -1,4 +1,4 @@
-"""Several schedules on the same axes, ours beside fastai's functions of the position in the fit."""
+"""Draw several schedules on the same axes: ours, and fastai's functions of the position in the fit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,11 +26,11 @@ def plot_schedules(
 ) -> Any:
     """Draw several schedules on the same axes before any training; returns the axes of the learning rate.
 
-    schedules: a dict by the names in the legend, or a list. Each is one of our schedules, a name ('constant', 'cosine',
-    'one_cycle', 'clr(32,5)', see `by_name`), or what fastai 2's `ParamScheduler` takes: a function from the position in
-    the fit (0 to 1) to the learning rate, say `combined_cos(0.25, lr/25, lr, lr/1e5)` or `SchedCos(lr, 0)`, or a dict
-    {'lr': function, 'mom': function}.
-    lr: peak learning rate of our schedules; fastai's functions hold their own.
+    schedules: a list, or a dict whose keys are the names in the legend. Each item is one of our schedules, a name
+    ('constant', 'cosine', 'one_cycle', 'clr(32,5)', see `by_name`), or what fastai 2's `ParamScheduler` takes: a
+    function from the position in the fit (0 to 1) to the learning rate, such as `SchedCos(lr, 0)` or
+    `combined_cos(0.25, lr/25, lr, lr/1e5)`, or a dict {'lr': function, 'mom': function}.
+    lr: peak learning rate of our schedules; fastai's functions give the rate itself.
     n_batches: batches in all. n_cycles: cycles that share them.
     cycle_mult: each cycle is this many times as long as the one before.
     show_moms: draw momentum in a second panel, if a schedule cycles it.
@@ -57,9 +57,9 @@ def plot_schedules(
 
 
 def position_functions(name: str, schedule: Any) -> dict[str, Callable[[float], Any]]:
-    """The argument of fastai's `ParamScheduler`: functions of the position in the fit, by hyper-parameter.
+    """The argument of fastai's `ParamScheduler`: a dict of functions of the position in the fit, by hyper-parameter.
 
-    schedule: such a dict, or the function for the learning rate alone. name: what the user calls it, for the message.
+    schedule: such a dict, or the function for the learning rate alone. name: its name, for the message.
 
     Raises TypeError for anything else.
 

@@ -1,4 +1,4 @@
-"""The names of schedules: 'one_cycle', 'clr(32,5)', and what a dict or a list of schedules calls them."""
+"""Names of schedules: 'one_cycle', 'clr(32,5)', and the names in a dict or list of schedules."""
 
 import re
 from typing import Any
@@ -17,9 +17,9 @@ _FORM = re.compile(rf"(?:use_)?({'|'.join(_WITH_NUMBERS)})\s*=?\s*\(([^()]*)\)")
 
 
 def by_name(name: str) -> Schedule:
-    """The schedule of that name.
+    """The schedule called `name`.
 
-    name: 'constant'; 'cosine', half a cosine down from the peak; 'cosine_07', what 0.7 did with `cycle_len` alone;
+    name: 'constant'; 'cosine', half a cosine down from the peak; 'cosine_07', 0.7's `cycle_len` without `use_clr`;
     'one_cycle', fastai 2's `fit_one_cycle`; 'clr(32,5)', `use_clr=(32, 5)`; 'clr_beta(10,10)', `use_clr_beta`. Four
     numbers cycle momentum, too: 'clr(20,10,.95,.85)'.
 
@@ -44,12 +44,12 @@ def by_name(name: str) -> Schedule:
 
 
 def named_schedules(schedules: Any, resolve: bool = True) -> dict[str, Any]:
-    """The schedules by the names that people see in legends and tables.
+    """A dict of the schedules by their names in legends and tables.
 
-    schedules: a dict by name, a list or tuple, which is named by its items, or one schedule.
+    schedules: a dict by name; a list or tuple, whose items are the names; or one schedule.
     resolve: replace a name such as 'one_cycle' by its schedule.
 
-    Raises TypeError or ValueError if there is no schedule, or two of a name.
+    Raises TypeError or ValueError if there is no schedule, or if two have the same name.
 
     >>> named_schedules(["constant"])
     {'constant': Constant()}

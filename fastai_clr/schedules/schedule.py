@@ -1,4 +1,4 @@
-"""What every schedule can do: give its values at any step, draw itself, say itself in words."""
+"""The base class of the schedules: values at any step, a plot, a description in words."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -19,8 +19,8 @@ from .timetable import Timetable
 class Schedule:
     """A learning rate schedule: a pure function of the batch.
 
-    A new shape is a frozen dataclass (repr=False) that defines `factor`. One that cycles momentum between its fields
-    `mom_a` and `mom_b` defines `height`, too, and calls `check_momentum` in `__post_init__`. Both get arrays, so they
+    A new shape is a frozen dataclass (repr=False) that defines `factor`. A shape that cycles momentum has the fields
+    `mom_a` and `mom_b`, defines `height`, too, and calls `check_momentum` in `__post_init__`. Both methods get arrays:
     use `np.where`, not `if`.
     """
 
@@ -39,7 +39,7 @@ class Schedule:
         raise NotImplementedError(f"{type(self).__name__} should define factor(i, cycle)")
 
     def height(self, i: Any, cycle: Cycle) -> Any:
-        """How far momentum has moved from `mom_a` (0) to `mom_b` (1) at batch `i` of `cycle`."""
+        """The share of `mom_b` in the momentum at batch `i` of `cycle`: `(1 - height) * mom_a + height * mom_b`."""
         raise NotImplementedError(
             f"{type(self).__name__} should define height(i, cycle), because it has mom_a and mom_b"
         )
@@ -55,8 +55,8 @@ class Schedule:
     def at(self, step: Any, cycles: Cycles) -> tuple[Any, Any]:
         """The factor (share of the peak rate) and the momentum at `step` of a fit.
 
-        step: batches from 0; a number gives numbers, an array gives arrays of its shape.
-        cycles: the fit's cycles, say `Cycles(n_cycles=1, cycle_len=3, n_iter=100)`.
+        step: a batch of the fit, from 0; a number gives numbers, an array gives arrays of its shape.
+        cycles: the fit's cycles, such as `Cycles(n_cycles=1, cycle_len=3, n_iter=100)`.
 
         The momentum is None if the schedule does not cycle it.
 
@@ -71,7 +71,7 @@ class Schedule:
         return factor, _like(step, (1 - height) * self.mom_a + height * self.mom_b)  # exact at both ends
 
     def to_dict(self) -> dict[str, Any]:
-        """The schedule in plain values, for JSON or the configuration of an experiment log; `from_dict` reads it.
+        """The schedule as plain values, for JSON or the configuration of an experiment log; `from_dict` reads them.
 
         >>> CircularLR(32, 5).to_dict()["div"], CosAnneal().to_dict()
         (32, {'slow_start': True, 'schedule': 'CosAnneal'})
@@ -80,9 +80,9 @@ class Schedule:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Schedule":
-        """The schedule that `to_dict` gave these values; settings that are left out take their defaults.
+        """Make a schedule from the values of `to_dict`; missing settings take their defaults.
 
-        values: `schedule`, the name of a shape, and its settings; a shape of your own must be imported before.
+        values: `schedule`, the name of a shape, and its settings. Import a shape of your own before the call.
         Raises TypeError or ValueError for an unknown shape or setting, and for a value out of range.
 
         >>> Schedule.from_dict({"schedule": "CircularLR", "div": 32, "cut_div": 5})
@@ -91,7 +91,7 @@ class Schedule:
         if not isinstance(values, Mapping):
             raise TypeError(f"values should be a dict as to_dict() gives it, but given {values!r}")
         ours_last = sorted(_shapes(Schedule), key=lambda o: o.__module__.startswith("fastai_clr."))
-        shapes, settings = {o.__name__: o for o in ours_last}, dict(values)  # of two with the same name ours counts
+        shapes, settings = {o.__name__: o for o in ours_last}, dict(values)  # of two with the same name ours is taken
         name = settings.pop("schedule", None)
         if not isinstance(name, str) or name not in shapes:
             raise ValueError(f"'schedule' should be one of {', '.join(sorted(shapes))}, but given {name!r}")
@@ -104,7 +104,7 @@ class Schedule:
 
     @property
     def cycles_momentum(self) -> bool:
-        """Whether it sets the momentum, too."""
+        """Whether the schedule sets momentum, too."""
         return self.mom_a is not None
 
     def check_momentum(self) -> None:
@@ -135,7 +135,7 @@ class Schedule:
         n_batches: batches in all. n_cycles: cycles that share them.
         cycle_mult: each cycle is this many times as long as the one before.
         show_moms: draw the momentum beside the rate, if the schedule cycles it.
-        show_text: give the schedule and its numbers in a title.
+        show_text: show the schedule and its numbers in a title.
         ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
         log: use a logarithmic axis for the rates.
 
@@ -148,7 +148,9 @@ class Schedule:
         return plot.rates(fit.rates.T, momentums, fit.ends, title, ax, log)
 
     def describe(self, lr: Any = 1.0, n_batches: int = 100, n_cycles: int = 1, cycle_mult: float = 1) -> str:
-        """What `plot` draws, in words. It takes the same arguments.
+        """What `plot` draws, in words.
+
+        lr, n_batches, n_cycles, cycle_mult: as in `plot`.
 
         >>> CircularLR(20, 5).describe(lr=0.01, n_batches=300)
         'starts at 0.0005 (0.01/20), rises for 60 batches (1/5 of the cycle) to 0.01, falls for 240 batches to 0.00054'
@@ -163,12 +165,12 @@ class Schedule:
 
 
 def _settings(shape: Any) -> tuple[Any, ...]:
-    """The fields of a schedule, or of its class; none if it is no dataclass."""
+    """The fields of a schedule or of its class; empty if it is not a dataclass."""
     return fields(shape) if is_dataclass(shape) else ()
 
 
 def _shapes(cls: type[Schedule]) -> list[type[Schedule]]:
-    """The classes of schedules, users' own among them."""
+    """All subclasses of `cls`, including those of users."""
     return [shape for o in cls.__subclasses__() for shape in (o, *_shapes(o))]
 
 

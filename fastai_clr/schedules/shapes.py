@@ -1,4 +1,4 @@
-"""The shapes: how the learning rate, and with it the momentum, moves within a cycle."""
+"""The shapes: learning rate and momentum in each batch of a cycle."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -12,19 +12,21 @@ from .schedule import Schedule
 
 @dataclass(frozen=True, repr=False)
 class CircularLR(Schedule):
-    """Slanted triangle: up from the peak divided by `div` to the peak, then down again, both linearly.
+    """Slanted triangle: a linear rise from peak/div to the peak, then a linear fall towards peak/div.
 
     div: the largest rate divided by the smallest, at least 1.
     cut_div: 1/cut_div of the cycle rises and the rest falls; at least 1, and 1 only rises.
     mom_a, mom_b: momentum where the rate is lowest and where it peaks; give both or neither.
 
-    Four settings by name give the shapes of the papers:
-    cosine: rise and fall along half a cosine each, not along lines.
-    div_final: fall towards peak/div_final instead of peak/div; at least 1.
-    gamma: (rate - lowest) is multiplied by this with each batch of the fit; above 0, at most 1.
-    cycle_gamma: the same with each cycle.
+    Batch i (from 0) of a cycle of n batches has the rate `peak * (1 + height*(div - 1)) / div` and the momentum
+    `mom_a + height*(mom_b - mom_a)`. With `cut = n // cut_div`, the height is `i / cut` up to batch cut, and
+    `1 - (i - cut) / (n - cut)` after it. A cycle of fewer than cut_div batches starts at its peak.
 
-    A cycle of fewer than `cut_div` batches starts at its peak.
+    Four settings by name give the shapes of the papers:
+    cosine: replace height by `(1 - cos(pi*height)) / 2`, half a cosine up and half a cosine down.
+    div_final: fall towards peak/div_final instead of peak/div; at least 1.
+    gamma: in batch k of the fit (from 0) height is multiplied by `gamma**k`; above 0, at most 1.
+    cycle_gamma: in cycle k of the fit (from 0) height is multiplied by `cycle_gamma**k`; above 0, at most 1.
 
     Raises TypeError or ValueError for a value of the wrong kind or out of range.
     Source: 0.7.0's `use_clr`. Howard & Ruder 2018 (slanted triangle): `CircularLR(32, 10)`. Smith 2015: triangular is
@@ -60,7 +62,7 @@ class CircularLR(Schedule):
         set_number(self, "cycle_gamma", above=0, most=1)
 
     def _triangle(self, i: Any, cycle: Cycle) -> Any:
-        """From 0 at the start of the cycle to 1 at the cut and back towards 0."""
+        """The height without decay: from 0 at the start of the cycle to 1 at the cut, and back towards 0."""
         cut = cycle.length // self.cut_div
         rising = np.where(cut > 0, i / np.maximum(cut, 1), 1)
         falling = 1 - (i - cut) / np.maximum(cycle.length - cut, 1)
@@ -76,7 +78,7 @@ class CircularLR(Schedule):
         return self._shrunk(self._triangle(i, cycle), i, cycle)
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
-        triangle, floor = self._triangle(i, cycle), 1  # what the triangle stands on, in units of peak/div
+        triangle, floor = self._triangle(i, cycle), 1  # floor: the rate at height 0, in units of peak/div
         if self.div_final is not None:
             falls = i > cycle.length // self.cut_div
             floor = np.where(falls, triangle + (1 - triangle) * self.div / self.div_final, 1)
@@ -86,11 +88,16 @@ class CircularLR(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class CircularLRBeta(Schedule):
-    """Leslie Smith's 1cycle: up, down in as many batches, then far below the start, all linearly.
+    """Leslie Smith's 1cycle: a linear rise, a fall of the same length, then a linear fall far below the start.
 
     div: the peak rate divided by the rate at the start, at least 1.
     pct: per cent of the cycle for the last phase, from peak/div towards peak/(100*div); 0 <= pct < 100.
     mom_a, mom_b: momentum at the start and where the rate peaks; give both or neither. The last phase keeps mom_a.
+
+    A cycle of n batches rises for `r = int(n * (1 - pct/100) / 2)` of them. Batch i (from 0) has the rate
+    `peak * (1 + height*(div - 1)) / div` up to batch 2*r, with the height `1 - |i - r| / r`; after it the rate is
+    `peak/div * (1 - 0.99 * (i - 2*r) / (n - 2*r))`, and the height 0. The momentum is `mom_a + height*(mom_b - mom_a)`.
+    If r is 0, batch 0 is the peak.
 
     Raises TypeError or ValueError for a value of the wrong kind or out of range.
     Source: 0.7.0's `use_clr_beta`; Smith 2018 (a disciplined approach to neural network hyper-parameters).
@@ -110,7 +117,7 @@ class CircularLRBeta(Schedule):
         self.check_momentum()
 
     def _rise(self, cycle: Cycle) -> Any:
-        """Batches of the rise, and of the fall to where the rise began."""
+        """Batches of the rise; the fall back to peak/div has as many."""
         return np.floor(cycle.length * (1 - self.pct / 100) / 2)
 
     def height(self, i: Any, cycle: Cycle) -> Any:
@@ -131,8 +138,10 @@ class CircularLRBeta(Schedule):
 class CosAnneal(Schedule):
     """Half a cosine from the peak towards 0 in each cycle.
 
-    slow_start: begin the fit, as 0.7.0 did, at a hundredth of the peak: in all batches with an index below 1/20 of the
+    slow_start: begin the fit, as 0.7.0 did, with peak/100 in the batches whose number (from 0) is below 1/20 of the
     first cycle's length. Only the second cycle then reaches the peak. False gives the cosine as published.
+
+    Batch i (from 0) of a cycle of n batches has the rate `peak/2 * (1 + cos(pi * i/n))`.
 
     Raises TypeError if slow_start is not True or False.
     Source: 0.7.0's `cycle_len` without `use_clr`; SGDR (Loshchilov & Hutter 2016).
@@ -156,7 +165,7 @@ class CosAnneal(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class Constant(Schedule):
-    """The peak rate at every batch. Source: 0.7.0's fit without `cycle_len`."""
+    """The peak rate in every batch: `rate = peak`. Source: 0.7.0's fit without `cycle_len`."""
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
         return 1.0

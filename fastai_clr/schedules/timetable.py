@@ -1,4 +1,4 @@
-"""A fit written out: the share of the peak rate, and the momentum, in each of its batches."""
+"""A fit as a table: factor (share of the peak rate) and momentum of each of its batches."""
 
 from array import array
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from .cycles import Cycles
 if TYPE_CHECKING:
     from .schedule import Schedule
 
-BLOCK = 8192  # rows that are evaluated at once: in 1 ms, whatever the schedule
+BLOCK = 8192  # rows that are evaluated at once, in about 1 ms
 
-Block = tuple["array[float]", "array[float] | None"]  # the factors of a block's rows, and their momentums
+Block = tuple["array[float]", "array[float] | None"]  # factors and momentums of its rows
 
 
 @dataclass(frozen=True)
 class Timetable:
-    """What a fit with `schedule` sets in each batch: a row with a factor and a momentum.
+    """The values that a fit with `schedule` sets: one row per batch, with a factor and a momentum.
 
     schedule, cycles: what `Schedule.at` takes.
     peaks: peak learning rate of each parameter group. The rate of a group is factor x peak.
 
-    Making one costs nothing. A row is evaluated when it is first read, in a block with its neighbours, and kept: a
-    copy or a pickle holds the values that were read, not only the formula.
+    Making one costs nothing: rows are evaluated in blocks, when one is first read, and kept. A copy or a pickle holds
+    the values that were read, not only the formula.
 
     >>> timetable = Timetable(CircularLR(10, 5, 0.95, 0.85), Cycles.of_batches(100), [1e-3, 1e-2])
     >>> timetable.row(20)
@@ -41,7 +41,7 @@ class Timetable:
     _blocks: dict[int, Block] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "peaks", tuple(map(float, self.peaks)))  # a frozen dataclass has no other way
+        object.__setattr__(self, "peaks", tuple(map(float, self.peaks)))  # a frozen dataclass refuses `setattr`
 
     @property
     def n_batches(self) -> int:
@@ -62,13 +62,13 @@ class Timetable:
         try:
             factors, momentums = self._blocks[block]
             factor = factors[i]
-        except (KeyError, IndexError):  # not read yet, or forgotten
+        except (KeyError, IndexError):  # not read yet, or removed by `forget_after`
             factors, momentums = self._fill(block)
             factor = factors[i]
         return factor, None if momentums is None else momentums[i]
 
     def values(self, rows: "array[int]") -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """The factors of the rows with these numbers, and their momentums, as `row` gives them."""
+        """Factors and momentums of the rows with these numbers, as `row` gives them."""
         numbers = np.asarray(rows, dtype=np.int64)
         blocks, which = np.unique(numbers // BLOCK, return_inverse=True)
         offsets, furthest = numbers % BLOCK, np.zeros(len(blocks), int)
@@ -88,7 +88,7 @@ class Timetable:
         factors, momentums = self._evaluate(block * BLOCK, min((block + 1) * BLOCK, self.n_batches))
         columns = array("d", factors.tobytes()), None if momentums is None else array("d", momentums.tobytes())
         for last in [*self._blocks.values()][-1:]:
-            columns = last if columns == last else columns  # a constant rate needs one block, however long
+            columns = last if columns == last else columns  # equal blocks are kept once: a constant rate needs one
         self._blocks[block] = columns
         return columns
 
@@ -96,7 +96,7 @@ class Timetable:
         return self.schedule.at(np.arange(start, end), self.cycles)
 
     def forget_after(self, number: int) -> None:
-        """Keep no rows after row `number`: they take memory that a fit which was stopped does not need."""
+        """Remove the rows after row `number`: a fit that was stopped does not need them."""
         last = number // BLOCK
         for block in [o for o in self._blocks if o >= last]:
             factors, momentums = self._blocks.pop(block)

@@ -1,1 +1,1 @@
-"""From what the user typed to a fit that was checked: every way to call one, and what became of 0.7's."""
+"""From the user's arguments to a checked fit: every call that trains or previews, and what replaces 0.7's."""

@@ -1,4 +1,4 @@
-"""Checks of what the user passes that need a Learner or fastai's types; nothing of the Learner is changed."""
+"""Checks of arguments that need a Learner or fastai's types. None of them changes the Learner."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from .short_errors import users_code
 
 
 def as_callbacks(cbs: Any) -> list[Any]:
-    """A list of callback instances: None, one callback or several, as instances or classes, which are instantiated.
+    """Instances of the callbacks; classes are instantiated. cbs: None, one callback or several.
 
     Raises TypeError for anything that is not a fastai 2 callback.
     """
@@ -30,12 +30,12 @@ def as_callbacks(cbs: Any) -> list[Any]:
 
 
 def check_events(cbs: Iterable[Any]) -> None:
-    """Raise TypeError for a callback that fastai 2 would never call: it has events of 0.7, and none of fastai 2's."""
+    """Raise TypeError for a callback that has events of 0.7 and none of fastai 2: fastai 2 would never call it."""
     for cb in cbs:
-        defined = {*dir(type(cb)), *vars(cb)}  # not what fastai's `Callback` passes on to the Learner and its model
+        defined = {*dir(type(cb)), *vars(cb)}  # without the Learner's names, which `hasattr` of a `Callback` finds
         old = [name for name in EVENTS if name in defined]
         is_called = any(hasattr(event, name) for name in defined if not name.startswith("_"))
-        is_called |= type(cb).__call__ is not Callback.__call__  # it does not leave the call to fastai
+        is_called |= type(cb).__call__ is not Callback.__call__  # it handles the events itself
         if old and not is_called:
             names = ", ".join(f"{EVENTS[name]} for {name}" for name in old)
             raise TypeError(
@@ -55,7 +55,7 @@ def as_metrics(metrics: Any) -> Any:
 def check_lr(name: str, lr: Any, n_groups: int) -> Any:
     """Check a learning rate as fastai's `fit` takes it: None, a number, one for each parameter group, or a slice.
 
-    Each is above 0; of several some may be 0, and those groups stand still. Returns plain Python numbers in that form.
+    Each is above 0; of several, some may be 0: those groups are not trained. Returns plain Python numbers.
 
     >>> check_lr("lrs", [0, 1e-2], 2), check_lr("lrs", slice(1e-4, 1e-2), 2)
     ([0, 0.01], slice(0.0001, 0.01, None))
@@ -73,7 +73,7 @@ def check_lr(name: str, lr: Any, n_groups: int) -> Any:
 
 
 def check_per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
-    """Check a number that is given once, or for each of `n_groups` parameter groups; None passes.
+    """Check a number that is given once, or for each of `n_groups` parameter groups; None is accepted.
 
     Returns plain Python numbers in the same form. ranges: as in `check_number`.
 
@@ -98,7 +98,7 @@ def makes_optimizer(learn: Any, reset_opt: bool) -> bool:
 
 
 def optimizer_for_fit(learn: Any, reset_opt: bool) -> Any:
-    """The optimizer that a fit would use; if the fit would make a new one, another like it, to be thrown away."""
+    """The optimizer that a fit would use; if the fit would make a new one, a temporary one like it."""
     if not makes_optimizer(learn, reset_opt):
         return learn.opt
     if isinstance(learn.opt_func, OptimWrapper):
@@ -108,7 +108,7 @@ def optimizer_for_fit(learn: Any, reset_opt: bool) -> Any:
 
 
 def default_lr(learn: Any, reset_opt: bool) -> Any:
-    """The peak rate if the call gives none: the `lr` of `opt_func` if this fit makes the optimizer, else `learn.lr`."""
+    """The peak rate if the call gives none: the `lr` of `opt_func` if the fit makes the optimizer, else `learn.lr`."""
     keywords = getattr(learn.opt_func, "keywords", {}) if makes_optimizer(learn, reset_opt) else {}
     return keywords.get("lr", learn.lr)
 
@@ -121,6 +121,6 @@ def clipping(learn: Any, clip: Any = None) -> list[Callback]:
     clip = 0 if clip is None else check_number("clip", clip, least=0)
     if not clip:
         return []
-    from fastai.callback.training import GradientClip  # not before it is needed: see `is_callback`
+    from fastai.callback.training import GradientClip  # imported only when needed: see `is_callback`
 
     return [GradientClip(clip)]

@@ -1,4 +1,4 @@
-"""0.7's attributes of a Learner on fastai 2's: `crit` and `opt_fn` to read and to set, `reg_fn` refused."""
+"""0.7's attributes on fastai 2's Learner: `crit` and `opt_fn` can be read and set; setting `reg_fn` raises."""
 
 import dis
 from functools import partial
@@ -17,8 +17,8 @@ from .gone07 import REGULARISED
 class Attribute07:
     """An attribute of 0.7's Learner, on the class of fastai 2's.
 
-    Somebody else's attribute of that name works as without us: see `_is_anothers`. A value that is in the Learner's
-    `__dict__`, from before the import or from an old pickle, is read as it is until it is set or deleted.
+    An attribute of the same name that another library uses works as without the plugin: see `_is_anothers`. A value in
+    the Learner's `__dict__`, from before the import or from an old pickle, is returned until it is set or deleted.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Attribute07:
 
 
 class Crit(Attribute07):
-    """0.7's name of `learn.loss_func`, to read and to set."""
+    """0.7's name for `learn.loss_func`; it can be read and set."""
 
     name = "crit"
 
@@ -62,7 +62,7 @@ class Crit(Attribute07):
 
 
 class OptFn(Attribute07):
-    """0.7's name of `learn.opt_func`, to read and to set; the next fit then makes a new optimizer.
+    """0.7's name for `learn.opt_func`; it can be read and set. After setting it, the next fit makes a new optimizer.
 
     An optimizer class of torch, or a partial of one, is wrapped in fastai's `OptimWrapper`.
     """
@@ -82,7 +82,7 @@ class OptFn(Attribute07):
 
 
 class RegFn(Attribute07):
-    """0.7's regularisation, which fastai 2 does with callbacks; setting it raises TypeError."""
+    """0.7's regularisation, which is a callback in fastai 2; setting it raises TypeError."""
 
     name = "reg_fn"
 
@@ -95,7 +95,7 @@ ATTRIBUTES = {o.name: o for o in (Crit(), OptFn(), RegFn())}
 
 
 def _wrapped(opt_fn: Any) -> Any:
-    """An optimizer class of torch, or a partial of one, as fastai's `opt_func`; anything else as it is."""
+    """Wrap an optimizer class of torch, or a partial of one, as fastai's `opt_func`; return anything else unchanged."""
     opt, keywords = opt_fn, {}
     while isinstance(opt, partial) and not opt.args:
         opt, keywords = opt.func, {**opt.keywords, **keywords}
@@ -104,10 +104,10 @@ def _wrapped(opt_fn: Any) -> Any:
 
 
 def _is_anothers(learn: Any, name: str, value: Any = None) -> bool:
-    """Whether somebody else uses an attribute of this name.
+    """Whether other code uses an attribute of this name.
 
-    The Learner's class has it, takes it in `__init__` or assigns it in a method; the model has it; or `value` is a
-    callback, which fastai keeps under its name.
+    True if the Learner's class has it, takes it in `__init__` or assigns it in a method; if the model has it; or if
+    `value` is a callback, which fastai stores under its name.
     """
     if isinstance(value, Callback) or hasattr(getattr(learn, "model", None), name):
         return True

@@ -1,4 +1,4 @@
-"""A call of `fit` in 0.7's style: told from fastai 2's own, and translated to a schedule and plain values."""
+"""Calls of `fit` in 0.7's style: recognise them, and translate them to a schedule and plain values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -15,15 +15,15 @@ from . import gone07
 from .arguments import as_callbacks, as_metrics, clipping
 from .plan import FitPlan
 
-ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that fastai 2 does not have and we have, with their defaults
+ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that we take and fastai 2 does not, with their defaults
     "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
     "wds": None, "metrics": None, "callbacks": None, "clip": None, "cycle_save_name": None, "best_save_name": None,
     "use_wd_sched": False,
 }  # fmt: skip
 ONLY_FIT_CLR = {"div", "cut_div", "n_cycles", "moms"}
-_SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that may stand beside them
+_SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that are allowed beside them
 _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}
-_FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr", "clr": "use_clr"}  # of `fit_one_cycle`; a slip
+_FASTAI_1_AND_2 = {"lr_max": "lr", "max_lr": "lr", "clr": "use_clr"}  # names in `fit_one_cycle`, and a frequent mistake
 
 
 def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -31,14 +31,14 @@ def is_07_style(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     if any(name in ARGUMENTS or name in gone07.REFUSED or name == "n" for name in kwargs):
         return True
     if len(args) == 1 and any(is_callback(cb, "schedule", "ParamScheduler") for cb in as_list(kwargs.get("cbs"))):
-        return False  # `fit_one_cycle(1e-2, 1)`, say, which is fastai's own to refuse
+        return False  # such as `fit_one_cycle(1e-2, 1)`: fastai raises the error
     return bool(args) and not isinstance(args[0], Integral)
 
 
 def translate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a 0.7-style call asks for: every argument by its name in 0.7, and its `schedule`.
+    """The arguments of a 0.7-style call, by their names in 0.7, and the `schedule` that they ask for.
 
-    Checked is what can be checked without a Learner. Raises a TypeError or ValueError that says what to type instead.
+    Checks everything that needs no Learner. Raises a TypeError or ValueError that says what to type instead.
     """
     given = _by_name(args, kwargs)
     _check_order(given)
@@ -129,7 +129,7 @@ def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_order(given: Mapping[str, Any]) -> None:
-    """Raise TypeError if rate and number of cycles are swapped: fastai 2's order, or a slip."""
+    """Raise TypeError if rate and number of cycles are swapped, as in fastai 2's order."""
     rate, n = _plain(given["n_cycle"]), _plain(given["lrs"])
     is_rate = isinstance(rate, (slice, list)) or (_is_number(rate) and not float(rate).is_integer())
     if not (is_rate and _is_number(n) and float(n).is_integer()):
@@ -155,7 +155,7 @@ def _check_order(given: Mapping[str, Any]) -> None:
 
 
 def _plain(o: Any) -> Any:
-    """`o` as people type it: a list for what holds several values, a number for a tensor or an array of one."""
+    """`o` as a user would type it: a list for several values, a number for a tensor or array with one value."""
     return [_plain(item) for item in o] if is_several(o) else o.item() if getattr(o, "ndim", None) == 0 else o
 
 
@@ -171,7 +171,7 @@ def _schedule(given: Mapping[str, Any]) -> Schedule:
     for name, value in named.items():
         if given["cycle_len"] is None:
             n = given["n_cycle"]
-            epochs = n if isinstance(n, Integral) and int(n) > 1 else 3  # of one cycle, which is what they mean
+            epochs = n if isinstance(n, Integral) and int(n) > 1 else 3  # such calls mean one cycle
             raise TypeError(
                 f"{name} needs cycle_len, the length of the cycle in epochs: try learn.fit({given['lrs']!r}, 1, "
                 f"cycle_len={epochs!r}, {name}={value!r})"

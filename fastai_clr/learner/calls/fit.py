@@ -1,4 +1,4 @@
-"""`learn.fit`: the calls of fastai 0.7 and of fastai 2."""
+"""`learn.fit`, called in the style of fastai 0.7 or of fastai 2."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,33 +26,35 @@ native_fit: Callable[..., Any] = NATIVE["fit"]
 
 @plan_then_run
 def fit(self: Learner, *args: Any, **kwargs: Any) -> Callable[[], None]:
-    """Train, by a call in the style of fastai 0.7 or of fastai 2.
+    """Train, called in the style of fastai 0.7 or of fastai 2.
 
-    fastai 0.7's style, the rate first: `fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))`. A call is read so if
-    it has an argument that only 0.7 had, or if its first argument is not an integer.
+    fastai 0.7's style, the rate first: `fit(lrs, n_cycle, cycle_len=..., use_clr=(div, cut_div))`. A call has this
+    style if it passes an argument that only 0.7 had, or if its first argument is not an integer.
 
     lrs (or lr): peak learning rate: a number, one for each parameter group, or a slice.
-    n_cycle (or n): cycles, an integer of at least 1. Without cycle_len it is epochs at a constant rate.
+    n_cycle (or n): number of cycles, an integer of at least 1; without cycle_len, of epochs at a constant rate.
     cycle_len: epochs in the first cycle, fractions allowed. Without use_clr the rate falls along half a cosine.
     cycle_mult: each cycle is this many times as long as the one before.
     use_clr: (div, cut_div), a slanted triangle: from lr/div up to lr in 1/cut_div of the cycle, and down in the rest.
-    (div, cut_div, mom_a, mom_b) moves momentum, too, from mom_a down to mom_b and back. A schedule, say
-    `CircularLR(25, 4, cosine=True)`, is taken as it is.
+    (div, cut_div, mom_a, mom_b) moves momentum, too, from mom_a to mom_b and back. A schedule is also accepted, such as
+    `CircularLR(25, 4, cosine=True)`.
     use_clr_beta: (div, pct) or (div, pct, mom_a, mom_b), Leslie Smith's 1cycle: up, down, and pct per cent of the cycle
     below lr/div.
     wds (or wd): weight decay of this fit, a number or one for each parameter group; None is `learn.wd`.
     metrics: of this fit, in place of the Learner's. callbacks, cbs: fastai 2 callbacks, as instances or classes.
     clip: largest norm of the gradients; 0 is none.
     cycle_save_name: save the model as `<name>_cyc_0`, `<name>_cyc_1`, ... at each cycle's end.
-    best_save_name: save the model as `<name>` after each epoch with the best first metric, else loss, so far.
-    use_wd_sched: accepted where the optimizer decouples weight decay, and changes nothing there.
-    reset_opt: make a new optimizer. start_epoch: resume; epochs before it are left out.
+    best_save_name: save the model as `<name>` after each epoch with the best first metric so far; without metrics the
+    loss decides.
+    use_wd_sched: accepted if the optimizer decouples weight decay, where it changes nothing.
+    reset_opt: make a new optimizer. start_epoch: to resume, skip the epochs before it.
 
     fastai 2's style: `fit(n_epoch, lr, wd, cbs, reset_opt, start_epoch)`, fastai's own, for example
     `fit(3, 1e-2, cbs=CLRCallback(CircularLR(32, 5)))`.
 
     n_epoch: epochs. lr: learning rate; None is `learn.lr`. wd: weight decay; None is `learn.wd`.
-    cbs: callbacks of this fit. reset_opt: as above. start_epoch: epochs before it run empty.
+    cbs: callbacks of this fit. reset_opt: as above. start_epoch: epochs before it fire the callbacks' epoch
+    events, without training.
 
     After any fit `learn.sched` holds what it did. Raises TypeError or ValueError for an argument of the wrong kind or
     out of range, before anything changes.
@@ -65,7 +67,7 @@ def fit(self: Learner, *args: Any, **kwargs: Any) -> Callable[[], None]:
     if call07.is_07_style(args, kwargs):
         plan = call07.plan_of_07(self, args, kwargs)
         return partial(plan.run, partial(_train, self, plan))
-    plan = _plan_that_rides_on(args, kwargs) or _native_plan(self, args, kwargs)
+    plan = _plan_of_callback(args, kwargs) or _native_plan(self, args, kwargs)
     return partial(_train, self, plan, *args, **kwargs)
 
 
@@ -94,7 +96,7 @@ def plan_of_native(
     reset_opt: bool = False,
     start_epoch: int = 0,
 ) -> FitPlan:
-    """The fit that a call of fastai 2's own `fit` asks for; a `CLRCallback` in it has to be able to run."""
+    """The fit that a call of fastai 2's own `fit` asks for; raises if a `CLRCallback` in it cannot run."""
     n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
     start_epoch = check_number("start_epoch", start_epoch, least=0, below=n_epoch, integer=True)
     plan = FitPlan(learn, n_epoch, lr, wd, as_callbacks(cbs), reset_opt=reset_opt, start_epoch=start_epoch)
@@ -109,19 +111,19 @@ def plan_of_native(
     return plan
 
 
-def _plan_that_rides_on(args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
-    """The plan on a callback among the arguments: its call has come through a subclass or another plugin."""
+def _plan_of_callback(args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
+    """The plan that a callback among the arguments belongs to: `FitPlan.run` has called `fit` with it."""
     cbs = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
     return next((cb.plan for cb in cbs if isinstance(cb, CLRCallback) and cb.plan is not None), None)
 
 
 def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
-    """The plan of a call of fastai 2's own `fit`; None if nothing of ours takes part."""
+    """The plan of a call of fastai 2's own `fit`; None if no callback of ours takes part."""
     check_native_names(kwargs)
     try:
         given = inspect.signature(native_fit).bind(learn, *args, **kwargs).arguments
     except TypeError:
-        return None  # fastai's own `fit` says what is wrong
+        return None  # fastai's own `fit` raises the error
     cbs = [*learn.cbs, *as_list(given.get("cbs"))]
     if any(is_callback(cb, "schedule", "LRFinder") for cb in cbs) or "n_epoch" not in given:
         return None
@@ -132,7 +134,7 @@ def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any])
 
 
 def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -> None:
-    """Call fastai 2's own `fit`. However it ends, what it changed is undone, and `learn.sched` tells what it did."""
+    """Call fastai 2's own `fit`. However it ends, undo what the plan changed, and set `learn.sched` to its record."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
     is_inside = any(fit.has_begun for fit in running_fits(learn))
@@ -151,10 +153,10 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
         finally:
             if not fit.has_begun and not isinstance(own_sched, Callback):
                 if getattr(recorder, "lrs", None) is not lrs:
-                    is_new = getattr(recorder, "hps", None) is not hps  # `ParamScheduler` makes them
+                    is_new = getattr(recorder, "hps", None) is not hps  # a `ParamScheduler` in this fit has made them
                     learn.sched = Record.of_recorder(recorder, recorder.hps.get("mom", ()) if is_new else ())
                 elif has_ended:
-                    learn.sched = Record()  # it was cancelled before anything was recorded
+                    learn.sched = Record()  # the fit was cancelled before anything was recorded
 
 
 def check_native_names(names: Iterable[str]) -> None:

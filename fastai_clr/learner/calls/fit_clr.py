@@ -57,13 +57,13 @@ def fit_clr(
     """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
 
     n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
-    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`. What `suggest_clr`
-    returned stands for its rate, div and cut_div.
+    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`. A suggestion of
+    `suggest_clr` gives the rate, div and cut_div.
     div: the largest rate divided by the smallest; None is 10. cut_div: 1/cut_div of each cycle rises, the rest falls;
     None is 10.
     moms: momentum where the rate is lowest and where it peaks, as a pair; None leaves momentum alone.
     wd: weight decay for this fit, a number or one for each parameter group; None is `learn.wd`.
-    cbs, reset_opt: as in `Learner.fit`. start_epoch: earlier epochs are left out, not run empty as in `Learner.fit`.
+    cbs, reset_opt: as in `Learner.fit`. start_epoch: skip the epochs before it, without their events.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range, before anything changes.
     Source: 0.7.0's `use_clr`; Smith 2015; Howard & Ruder 2018.

@@ -1,4 +1,4 @@
-"""A fit that was checked and has not begun."""
+"""A fit that is checked and has not begun."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,14 +28,14 @@ from .short_errors import users_code
 
 @dataclass
 class FitPlan:
-    """A fit of `learn` that was checked and has not begun.
+    """A fit of `learn` that is checked and has not begun.
 
-    n_epoch: epochs in all. start_epoch: earlier epochs are left out.
+    n_epoch: epochs in all. start_epoch: epochs before it are skipped.
     lr, wd, metrics: None takes the Learner's. cbs: the callbacks of this fit.
-    callback: the one among them that was made for this fit alone; None in a fit of fastai's own.
-    timetable: what the fit sets in each batch; None if no schedule of ours takes part.
+    callback: the `CLRCallback` among them that was made for this fit alone; None in a fit of fastai's own.
+    timetable: factor and momentum of each batch; None if the fit has no schedule of ours.
 
-    Making one changes nothing of the Learner; it raises a TypeError or ValueError that says what to type instead.
+    Making one does not change the Learner. A call that makes no sense raises TypeError or ValueError.
     """
 
     learn: Any
@@ -50,9 +50,9 @@ class FitPlan:
     timetable: Timetable | None = None
 
     def take(self, callback: CLRCallback, lr_name: str = "lr", wd_name: str = "wd", use_wd_sched: bool = False) -> None:
-        """Take the callback that schedules this fit alone, and check what depends on the optimizer.
+        """Add the callback that schedules this fit alone, and check the arguments that depend on the optimizer.
 
-        lr_name, wd_name: what the user calls these arguments.
+        lr_name, wd_name: the arguments' names in the user's call, for messages.
         """
         self.callback = callback
         self.cbs.append(callback)
@@ -78,26 +78,26 @@ class FitPlan:
         callback.plan = self
 
     def all_cbs(self) -> list[Callback]:
-        """The callbacks of the fit, without those that have ended, and without ours of a fit around it, which pause."""
+        """The callbacks of the fit, without our callbacks that have ended or that pause during it."""
         own = [cb for cb in self.learn.cbs if not isinstance(cb, CLRCallback) or not cb.has_ended]
         if is_in_a_fit(self.learn):
             own = [cb for cb in own if not isinstance(cb, SelectiveCallback)]
         return [*own, *self.cbs]
 
     def peaks(self, opt: Any) -> list[float]:
-        """The rate that fastai's `fit` gives each parameter group."""
+        """The rate that fastai's `fit` sets in each parameter group."""
         lr = default_lr(self.learn, self.reset_opt) if self.lr is None else self.lr
         return rates_of_groups(lr, len(opt.hypers))
 
     def make_timetable(self, callback: CLRCallback, opt: Any) -> None:
-        """Write the fit out as `callback` schedules it."""
+        """Make the timetable of the fit that `callback` schedules."""
         peaks = check_peaks(self.peaks(opt))
         self.timetable = callback.timetable(batches_per_epoch(self.learn.dls), self.n_epoch, peaks)
-        with users_code():  # an error in a schedule of the user's comes now, not in the training
+        with users_code():  # a user's schedule that raises does so now, not in the training
             self.timetable.row(self.rows(self.timetable).start)
 
     def rows(self, timetable: Timetable) -> range:
-        """The batches of the timetable that the fit trains."""
+        """The rows of the timetable that the fit trains."""
         n_iter, end = timetable.cycles.n_iter, timetable.n_batches
         return range(min(self.start_epoch * n_iter, end - 1), min(self.n_epoch * n_iter, end))
 
@@ -119,7 +119,7 @@ class FitPlan:
                 self.callback.enter(Stage.ENDED)
 
     def begin(self, fit: RunningFit) -> None:
-        """Let `fit` be this plan's. Weight decay and metrics are for it alone; then the Learner has its own again."""
+        """Give `fit` the timetable and the metrics of this plan; its end restores metrics and weight decay."""
         fit.planned, learn = self.timetable, self.learn
         if self.callback is None:
             return
@@ -132,6 +132,6 @@ class FitPlan:
 
 
 def _name_callbacks(learn: Any) -> None:
-    """Restore `learn.<name>` of each callback: fastai deletes it together with another callback of the class."""
+    """Restore `learn.<name>` of each callback: fastai deletes it if it removes another callback of the class."""
     for cb in learn.cbs:
         learn.__dict__.setdefault(cb.name, cb)

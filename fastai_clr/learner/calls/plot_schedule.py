@@ -1,4 +1,4 @@
-"""`learn.plot_schedule`: what a call of `fit` would do, without training."""
+"""`learn.plot_schedule`: draw the rates of a call of `fit`, without training."""
 
 import inspect
 from collections.abc import Callable
@@ -32,14 +32,14 @@ def plot_schedule(
     log: bool = False,
     **kwargs: Any,
 ) -> Callable[[], Any]:
-    """Draw the learning rates that a call of `fit` with these arguments would train with; trains and changes nothing.
+    """Draw the learning rates of a call of `fit` with these arguments, without training or changing anything.
 
-    n_epoch, ..., moms: the arguments of `fit`, in either style; `cbs=` counts if it sets the rate. If `div`, `cut_div`,
-    `n_cycles` or `moms` is among them, the arguments of `fit_clr`.
+    n_epoch, ..., moms: the arguments of `fit`, in either style; callbacks in `cbs=` count if they set the rate. With
+    `div`, `cut_div`, `n_cycles` or `moms` among them, the arguments of `fit_clr`.
     show_moms, show_text, ax, log: as in `learn.sched.plot_lr`.
 
-    The picture is that of `learn.sched.plot_lr()` after the call: a point for each batch of the Learner's data loader,
-    a line for each of its parameter groups. Returns the axes of the rate; raises what the call would raise.
+    The plot is that of `learn.sched.plot_lr()` after the call, one point per batch and one line per parameter group.
+    Returns the axes of the rate; raises the errors of the call.
 
     >>> ax = learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
     """
@@ -48,12 +48,12 @@ def plot_schedule(
 
 
 def preview(plan: FitPlan) -> Record:
-    """What `learn.sched` would be after the fit of `plan`, without its losses."""
+    """The record that `learn.sched` would be after the fit of `plan`, without losses."""
     opt, n_iter = optimizer_for_fit(plan.learn, plan.reset_opt), batches_per_epoch(plan.learn.dls)
     rows, rates, momentums = range(plan.start_epoch * n_iter, plan.n_epoch * n_iter), None, None
     for cb in plan.all_cbs():
         if is_callback(cb, "tracker", "ReduceLROnPlateau"):
-            raise ValueError(f"{cb!r} sets the rate by the losses of the training, so it is not known before it")
+            raise ValueError(f"{cb!r} sets the rate by the training's losses, so the rate is not known before")
         if is_callback(cb, "schedule", "ParamScheduler"):
             if "lr" in cb.scheds:
                 rates = at_positions(cb.scheds["lr"], rows.stop)[rows.start :] * np.ones(len(opt.hypers))
@@ -87,7 +87,7 @@ def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPla
 
 
 def _signature() -> inspect.Signature:
-    """The arguments of `fit`, those that only `fit_clr` has, and those of the picture, for completion and help."""
+    """The arguments of `fit`, those that only `fit_clr` has, and those of the plot, for completion and help."""
     own = inspect.signature(plot_schedule).parameters.values()
     of_fit = inspect.signature(fit).parameters.values()
     of_clr = inspect.signature(fit_clr).parameters.values()

@@ -1,4 +1,4 @@
-"""A slip in the arguments of a call shows the user's line and the sentence, not our frames between them."""
+"""Short tracebacks for wrong arguments: the user's line and the message, without our frames between them."""
 
 import inspect
 import os
@@ -10,14 +10,14 @@ from typing import ParamSpec, TypeVar, get_args
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FULL = "FASTAI_CLR_FULL_TRACEBACK"  # set to 1 in the environment, it leaves all frames, for a report
+FULL = "FASTAI_CLR_FULL_TRACEBACK"  # an environment variable; 1 keeps all frames, for a bug report
 
 
 def plan_then_run(method: Callable[P, Callable[[], R]]) -> Callable[P, R]:
-    """Let `method` check its arguments and return what is to be done, then do it.
+    """Call `method`, which checks its arguments and returns a function; then call this function.
 
-    An error in the arguments comes from one frame: Jupyter shows the lines around each, 40 to 60 of them for a check
-    that is four calls deep. An error in what is done, in code of the user's, or with a cause keeps all its frames.
+    An error in the arguments shows one frame: Jupyter prints the lines around each, 40 to 60 lines for a check that is
+    four calls deep. An error of the returned function, of the user's code, or with a cause keeps all its frames.
     """
 
     @wraps(method)
@@ -27,10 +27,10 @@ def plan_then_run(method: Callable[P, Callable[[], R]]) -> Callable[P, R]:
         except (TypeError, ValueError) as error:
             if os.environ.get(FULL) == "1" or error.__cause__ is not None or getattr(error, _OF_THE_USER, False):
                 raise
-            raise error.with_traceback(None)  # the sentence says what to type
+            raise error.with_traceback(None)  # without our frames: the message says what to type
         return run()
 
-    shown = inspect.signature(method)  # what the user gets, and without the keywords that only take slips
+    shown = inspect.signature(method)  # without `**unknown`, which only takes mistyped names
     named = [o for o in shown.parameters.values() if o.kind is not o.VAR_KEYWORD]
     call.__signature__ = shown.replace(parameters=named, return_annotation=get_args(shown.return_annotation)[-1])
     return call
@@ -41,7 +41,7 @@ _OF_THE_USER = "_fastai_clr_users_code"
 
 @contextmanager
 def users_code() -> Iterator[None]:
-    """Let an error in code of the user's, which a check calls, keep its frames."""
+    """Keep the frames of an error in the user's code that a check calls."""
     try:
         yield
     except Exception as error:

@@ -1,1 +1,1 @@
-"""While a fit runs: the callback that schedules it, what it has to undo, and the optimizer's values."""
+"""While a fit runs: its callback, its state, the optimizer's hyper-parameters, and undoing what it changed."""

@@ -1,4 +1,4 @@
-"""The callback that puts a schedule to work: in each batch, write a row of the timetable, then record it."""
+"""The callback that applies a schedule: in each batch, write a row of the timetable, then record the batch."""
 
 import inspect
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .selective import SelectiveCallback, Stage
 class CLRCallback(SelectiveCallback):
     """Set learning rate and momentum of every parameter group before each training batch.
 
-    schedule: say `CircularLR(32, 5)`; in each group its peak is the rate that the fit was called with.
+    schedule: such as `CircularLR(32, 5)`; the peak of each group is the rate that the fit was called with.
     n_cycles: cycles in the fit. cycle_mult: each cycle is this many times as long as the one before.
     cycle_len: epochs in the first cycle, fractions allowed; training ends with the last cycle. None: the cycles share
     the epochs of the fit.
@@ -30,13 +30,13 @@ class CLRCallback(SelectiveCallback):
     best_save_name: save the model as `<name>` after each epoch with the best first metric so far; without metrics the
     loss decides.
 
-    After the fit `learn.sched` holds what it did, and the optimizer has its own momentum back. In a fit that another
-    callback starts inside this one, the schedule pauses.
+    After the fit `learn.sched` is its record, and the optimizer has its own momentum back. The schedule pauses while
+    another callback runs a fit inside this one.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range. When a fit begins, it raises
     ValueError, before the first batch, for an optimizer without a momentum to cycle, a second callback that sets the
     rate, cycles that need more epochs than the fit has, and a file name in a folder that does not exist.
-    Source: 0.7.0's `use_clr`; there momentum was set one batch ahead of the rate, here they go in phase.
+    Source: 0.7.0's `use_clr`. 0.7.0 set the momentum one batch ahead of the rate; here they are in phase.
 
     >>> cb = CLRCallback(CircularLR(32, 5))     # then learn.fit(3, 1e-2, cbs=cb)
     """
@@ -47,14 +47,14 @@ class CLRCallback(SelectiveCallback):
     cycle_mult: float
     cycle_save_name: str | None
     best_save_name: str | None
-    order = 55  # after Recorder, whose loss it copies; before ProgressCallback, which asks how long the epoch is
+    order = 55  # after Recorder, whose loss it copies; before ProgressCallback, which reads the epoch's length
     run_valid = False
 
     _stateattrs = ("_fit", "_own_fit", "plan", *SelectiveCallback._stateattrs)
 
-    plan: Any = None  # the FitPlan whose fit alone it is for; None if it is for every fit
+    plan: Any = None  # the FitPlan that it was made for; None if it is for every fit
     _fit: RunningFit | None = None
-    _own_fit: ExitStack | None = None  # of a fit that did not come through our `Learner.fit`
+    _own_fit: ExitStack | None = None  # a fit that did not come through our `Learner.fit`
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class CLRCallback(SelectiveCallback):
         return type(self).__name__  # the key under which `WandbCallback` logs the arguments
 
     def __getstate__(self) -> dict[str, Any]:
-        is_inert = self.plan is not None or self.has_ended  # a copy is not in the plan's fit
+        is_inert = self.plan is not None or self.has_ended  # a copy takes no part in the plan's fit
         return super().__getstate__() | ({"_stage": Stage.ENDED, "_called_for": ()} if is_inert else {})
 
     def timetable(self, n_iter: int, n_epoch: int | None, peaks: Sequence[float]) -> Timetable:
-        """What it sets in a fit. peaks: the rates of the parameter groups. n_iter, n_epoch: as in `cycles`."""
+        """The timetable of a fit. peaks: peak rate of each parameter group. n_iter, n_epoch: as in `cycles`."""
         return Timetable(self.schedule, self.cycles(n_iter, n_epoch), peaks)
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
@@ -111,7 +111,7 @@ class CLRCallback(SelectiveCallback):
         return cycles
 
     def check(self, learn: Any, opt: Any, cbs: Sequence[Any]) -> None:
-        """Raise ValueError if this schedule cannot run on the optimizer `opt`, beside the callbacks `cbs`."""
+        """Raise ValueError if this schedule cannot run with the optimizer `opt` and the callbacks `cbs`."""
         if self.schedule.cycles_momentum and not all(h.get("mom") for h in opt.hypers):
             raise ValueError(
                 f"{self.schedule!r} cycles momentum, but the optimizer has none to cycle: leave mom_a and mom_b out, "
@@ -133,7 +133,7 @@ class CLRCallback(SelectiveCallback):
 
     def _sets_the_same(self, cb: Callback) -> bool:
         if isinstance(cb, CLRCallback):
-            return not cb.has_ended and not cb.is_paused  # a paused one belongs to a fit around this one
+            return not cb.has_ended and not cb.is_paused  # a paused one belongs to an outer fit
         if is_callback(cb, "schedule", "ParamScheduler") and not is_callback(cb, "schedule", "LRFinder"):
             return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.cycles_momentum)
         return is_callback(cb, "tracker", "ReduceLROnPlateau")
@@ -144,14 +144,14 @@ class CLRCallback(SelectiveCallback):
         super().before_fit()
         fits = running_fits(self.learn)
         if self._own_fit is not None and not self.learn.lock.locked():  # `validate` and `get_preds` hold the lock
-            self._own_fit.close()  # that fit ended in an exception
+            self._own_fit.close()  # the last fit ended in an exception
         if self._stage is Stage.TRAINING:
             self.enter(Stage.VALIDATING)
         elif fits and not fits[-1].has_begun:
             self._begin(fits[-1])
 
     def _begin(self, fit: RunningFit) -> None:
-        """Take part in `fit`, with the timetable that follows from what is there now: a `before_fit` may change it."""
+        """Take part in `fit`. Makes the timetable anew: a `before_fit` may have changed loaders or rates."""
         learn = self.learn
         if learn.opt is None or any(is_callback(cb, "schedule", "LRFinder") for cb in learn.cbs):
             return
@@ -164,7 +164,7 @@ class CLRCallback(SelectiveCallback):
         self.enter(Stage.TRAINING)
 
     def _leave(self) -> None:
-        """Be as before the fit, however it ended."""
+        """Return to the state before the fit."""
         self._fit = self._own_fit = None
         if self._stage is not Stage.ENDED:
             self.enter(Stage.WAITING)
@@ -207,12 +207,12 @@ class CLRCallback(SelectiveCallback):
 
     def _end_cycles_of_epoch(self) -> None:
         # An epoch may train fewer batches than it announced (ShortEpochCallback, a process's share of the data with
-        # drop_last, CancelEpochException). A cycle that was to end in the missing batches ends with the epoch.
+        # drop_last, CancelEpochException). A cycle that should end in a missing batch ends with the epoch.
         if self._fit is not None:
             self._end_cycles(self._fit, self._fit.done_after(self.learn.epoch + 1))
 
     def _end_cycles(self, fit: RunningFit, done: int) -> None:
-        """End the cycles that are over when `done` batches of the timetable are."""
+        """End the cycles that end within the first `done` rows of the timetable."""
         for number in fit.end_cycles(done):
             if self.cycle_save_name:
                 self._save(f"{self.cycle_save_name}_cyc_{number}")
@@ -256,7 +256,7 @@ def _checked_file(name: str, file: str | PurePath | None) -> str | None:
 
 
 def _check_folder(learn: Any, name: str, file: str | None) -> None:
-    """Raise ValueError if `learn.save(file)` would find no folder for it. name: of the argument, for the message."""
+    """Raise ValueError if the folder of `learn.save(file)` does not exist. name: the argument's, for the message."""
     path = Path(file or "")
     folder = learn.path / learn.model_dir / path.parent
     if len(path.parts) > 1 and not folder.is_dir():  # fastai makes model_dir, and no folder in it
@@ -264,7 +264,7 @@ def _check_folder(learn: Any, name: str, file: str | None) -> None:
 
 
 def scheduled_fit(learn: Any) -> RunningFit | None:
-    """The fit that a schedule of ours drives, the innermost of several; None if there is none or a validation runs."""
+    """The innermost running fit if it has a schedule of ours; None if not, and during a validation."""
     fits = running_fits(learn)
     is_validating = any(isinstance(cb, CLRCallback) and cb._stage is Stage.VALIDATING for cb in learn.cbs)
     return fits[-1] if fits and fits[-1].has_begun and not is_validating else None

@@ -1,4 +1,4 @@
-"""What fastai's training loop works on: how many batches an epoch has, and the first few of them."""
+"""Training data loaders: the number of batches per epoch, and a loader of the first few batches."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -24,7 +24,7 @@ def batches_per_epoch(dls: Any) -> int:
 
 
 class FirstBatches(GetAttr):
-    """The first `n` batches of `dl`, for a last epoch in which the last cycle ends before the data do."""
+    """The first `n` batches of `dl`, for a last epoch that ends early with the last cycle."""
 
     _default = "dl"
     dl: Any

@@ -1,8 +1,8 @@
-"""All that a fit needs while it runs, in one object that dies with the fit, however the fit ends.
+"""The state of a running fit, in one object that is closed when the fit ends, however it ends.
 
 fastai skips `after_fit` after an exception, and a callback has no `finally`. So `Learner.fit` opens a `RunningFit`, and
-whoever changes something of the Learner registers there how to undo it. The running fits are kept beside the Learners,
-not in them: a copy, a pickle or an export of a Learner in the middle of a fit holds none.
+code that changes the Learner registers the undo there. The running fits are kept outside the Learners: a copy, pickle
+or export of a Learner during a fit holds none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,17 +22,17 @@ from .hypers import GroupHypers, SavedHyper, read_hyper
 
 
 class RunningFit(ExitStack):
-    """A fit while it runs. `callback(undo, ...)` registers what the end of the fit has to undo; the last comes first.
+    """A fit while it runs. `callback(undo, ...)` registers a function for its end; they run in reverse order.
 
     planned: the timetable of the fit's plan, if there is one. saved: the optimizer's own hyper-parameters.
 
     Once a schedule of ours has begun (has_begun):
     timetable: what the schedule sets. record: what the fit did. recorder: fastai's `Recorder`, if any.
-    opt, hypers: the optimizer, and the way to its learning rates and momentum.
+    opt, hypers: the optimizer, and access to its learning rates and momentum.
     epoch: the epoch that runs or comes next.
     next_cycle: number of the cycle that ends next, from 0. next_end: its end as a place in the timetable.
     n_skipped: batches before the first one that this fit trains.
-    best: judges epochs for `best_save_name`. n_validated: epochs that it has seen with a validation.
+    best: the best epoch so far, for `best_save_name`. n_validated: number of validated epochs it was given.
     """
 
     planned: Timetable | None = None
@@ -48,18 +48,18 @@ class RunningFit(ExitStack):
         self.saved: list[SavedHyper] = []
         self.best, self.n_validated = BestEpoch(), 0
         self.epoch = self.n_skipped = 0
-        self.row, self.rates, self.momentum = 0, None, None  # what was written last
+        self.row, self.rates, self.momentum = 0, None, None  # the values written last
         self.next_cycle, self.next_end = 0, inf
 
     def save_hyper(self, opt: Any, name: str) -> SavedHyper:
-        """Let the fit change the hyper-parameter `name`; when the fit ends, the optimizer has its own values back."""
+        """Save the hyper-parameter `name`, which the fit will change; the end of the fit restores it."""
         saved = SavedHyper(opt, name)
         self.saved.append(saved)
         self.callback(saved.restore)
         return saved
 
     def begin(self, learn: Any, timetable: Timetable) -> None:
-        """Begin the schedule: `timetable`, or the plan's if that is the same."""
+        """Begin the schedule with `timetable`, or with the plan's if they are equal."""
         if self.planned is not None and self.planned == timetable:
             timetable = self.planned
         self.timetable, self.has_begun = timetable, True
@@ -69,7 +69,7 @@ class RunningFit(ExitStack):
             self.save_hyper(learn.opt, "mom")
 
     def change_optimizer(self, new: Any) -> None:
-        """Go on with another optimizer, which a callback made in the middle of the fit, and with what this fit set."""
+        """Continue with an optimizer that a callback made during the fit; give it the values that the fit has set."""
         if new is None:
             raise ValueError("a schedule needs the optimizer until the fit ends, but learn.opt is None now")
         for name in [saved.name for saved in self.saved if saved.opt is self.opt]:
@@ -78,7 +78,7 @@ class RunningFit(ExitStack):
         self.opt, self.hypers = new, GroupHypers(new)
 
     def end(self) -> None:
-        """Restore the momentum, before other callbacks see the fit's end; safe to repeat."""
+        """Restore the momentum before other callbacks handle the end of the fit; safe to repeat."""
         self.record.trim()
         for saved in self.saved:
             if saved.name == "mom":
@@ -89,7 +89,7 @@ class RunningFit(ExitStack):
     def begin_epoch(self, number: int, n_batches: int) -> int:
         """Begin an epoch whose data loader has `n_batches` batches; returns how many of them the cycles need.
 
-        They fall evenly on the epoch's rows in the timetable, of which there may be more or fewer by now.
+        The batches are spread evenly over the epoch's rows of the timetable: the loader's length may have changed.
         """
         self._n_batches, self._n_iter = max(n_batches, 1), self.timetable.cycles.n_iter
         self._start, rows = number * self._n_iter, min(self.timetable.n_batches - number * self._n_iter, self._n_iter)
@@ -106,7 +106,7 @@ class RunningFit(ExitStack):
     def write_batch(self, i: int) -> None:
         """Write the row of the epoch's batch `i` into the optimizer."""
         row = self._start + i * self._n_iter // self._n_batches
-        if row > self._last:  # of a loader that yields more than its length, or of a last batch that is a part of one
+        if row > self._last:  # more batches than the loader's length, or a last cycle that ends inside a batch
             row = self._last
         factor, momentum = self.timetable.row(row)
         rates = [factor * peak for peak in self.timetable.peaks]
@@ -116,7 +116,7 @@ class RunningFit(ExitStack):
             self.momentum = momentum
 
     def record_batch(self, i: int) -> int:
-        """Record the epoch's batch `i` as the optimizer held it; returns the batches of the timetable that are done."""
+        """Record the epoch's batch `i` as read from the optimizer; returns how many rows of the timetable are done."""
         record, recorder, loss = self.record, self.recorder, None
         rates, momentum = self.hypers.read(self.opt)
         if rates != self.rates:
@@ -132,16 +132,16 @@ class RunningFit(ExitStack):
         return self._start + (done if done < self._n_iter else self._n_iter)
 
     def done_after(self, n_epoch: int) -> int:
-        """Batches of the timetable that are done after the first `n_epoch` epochs; the last cycle may end in one."""
+        """Rows of the timetable that are done after `n_epoch` epochs; the last cycle may end inside an epoch."""
         return min(n_epoch * self.timetable.cycles.n_iter, self.timetable.n_batches)
 
     def end_epoch(self, values: Sequence[Any]) -> None:
-        """Record the epoch before `self.epoch`. values: what fastai's `Recorder` kept of it."""
+        """Record the epoch before `self.epoch`. values: of that epoch, from fastai's `Recorder`."""
         epochs = self.done_after(self.epoch) / self._n_iter
         self.record.add_epoch(self.recorder, values, epochs, len(self.record.iterations))
 
     def last_epoch_improves(self) -> bool:
-        """Judge the last recorded epoch; True if it is better than all before it. Call it once per epoch."""
+        """Whether the last recorded epoch is better than all before it. Call it once per epoch."""
         record = self.record
         is_validated = len(record.val_losses) > self.n_validated
         self.n_validated = len(record.val_losses)
@@ -155,7 +155,7 @@ class RunningFit(ExitStack):
     # -- cycles ------------------------------------------------------------------------------------------------------
 
     def end_cycles(self, done: int) -> Sequence[int]:
-        """End the cycles that are over when `done` batches of the timetable are; returns their numbers, from 0."""
+        """End the cycles that end within the first `done` rows of the timetable; returns their numbers, from 0."""
         first = self.next_cycle
         while done >= self.next_end:
             self._set_next_cycle(self.next_cycle + 1)
@@ -168,22 +168,22 @@ class RunningFit(ExitStack):
         self.next_end = inf if number >= self.timetable.cycles.n_cycles else int(self.timetable.cycles.ends[number])
 
 
-_running: WeakKeyDictionary[Any, list[RunningFit]] = WeakKeyDictionary()  # of each Learner, the outermost first
+_running: WeakKeyDictionary[Any, list[RunningFit]] = WeakKeyDictionary()  # of each Learner, outermost first
 
 
 def running_fits(learn: Any) -> list[RunningFit]:
-    """The fits of `learn` that run, each inside the one before it."""
+    """The running fits of `learn`, each inside the one before it."""
     return _running.get(learn, [])
 
 
 def is_in_a_fit(learn: Any) -> bool:
-    """Whether a fit of `learn` runs: another one would be inside it."""
+    """Whether a fit of `learn` is running: a new one would be inside it."""
     return bool(running_fits(learn))
 
 
 @contextmanager
 def running(learn: Any) -> Iterator[RunningFit]:
-    """A fit of `learn` that begins now, and is undone when it ends. In another one it finds what that one found."""
+    """Open a `RunningFit` of `learn`. Inside another fit, it starts with the optimizer's own hyper-parameters."""
     with RunningFit() as fit:
         fit.enter_context(hypers_before_fit(learn))
         fits = _running.setdefault(learn, [])
@@ -194,7 +194,7 @@ def running(learn: Any) -> Iterator[RunningFit]:
 
 @contextmanager
 def hypers_before_fit(learn: Any) -> Iterator[None]:
-    """Give the optimizer its own hyper-parameters for a moment, whatever the running fits have set."""
+    """Restore the optimizer's own hyper-parameters inside the block, in place of those the running fits set."""
     with ExitStack() as stack:
         for fit in reversed(running_fits(learn)):
             for saved in reversed(fit.saved):
@@ -206,7 +206,7 @@ _LOOP = "epoch n_epoch n_iter iter dl xb yb pred loss loss_grad training train_i
 
 
 def keep_loop(learn: Any, fit: RunningFit) -> None:
-    """When `fit` ends, put back where the loop around it was: fastai keeps that in the Learner."""
+    """Save the position of the outer fit's loop, which fastai keeps in the Learner; the end of `fit` restores it."""
     fit.callback(vars(learn).update, {name: vars(learn)[name] for name in _LOOP if name in vars(learn)})
     if learn.opt is not None:
         fit.callback(write_hyper, learn.opt, "lr", read_hyper(learn.opt, "lr"))

@@ -1,4 +1,4 @@
-"""A fit that stops at the end of a cycle when another cycle would not be worth it."""
+"""Stop a fit at the end of a cycle if the last cycles gained too little."""
 
 from collections.abc import Iterable
 from math import inf, isfinite
@@ -22,24 +22,25 @@ from .selective import SelectiveCallback
 
 
 class StopAtCycleEnd(SelectiveCallback):
-    """End the fit at the end of a cycle if the last cycles gained too little. The weights are those of that end.
+    """Stop the fit at the end of a cycle if the last cycles gained too little; the weights stay as they are then.
 
     monitor: a loss or metric, as fastai's table names it: 'valid_loss', 'accuracy', ... None is the first metric of the
-    validation; without metrics, or where it is not a number, the validation loss. Its name says which way is better, or
-    its attribute `lower_is_better`.
+    validation; without metrics, or if it is not a number, the validation loss. The metric's name, or its attribute
+    `lower_is_better`, says which way is better.
     min_gain: least gain that counts, in units of `monitor`; with 0 any gain counts.
-    patience: cycles. The fit ends if none of the last `patience` cycles gained `min_gain` on the best before them.
+    patience: number of cycles. The fit stops if none of the last `patience` cycles is better than the best cycle before
+    them by `min_gain`.
 
-    It goes beside every schedule of ours: in 0.7-style fits, in `fit_clr`, and beside a `CLRCallback`. A fit that it
-    ends ends as by `CancelFitException`, after `cycle_save_name` and `best_save_name` have saved the cycle. A printed
-    line says why; `learn.no_logging()` silences it. In several processes rank 0 decides for all. A resumed fit compares
+    It works with every schedule of ours: in 0.7-style fits, in `fit_clr`, and beside a `CLRCallback`. It raises
+    `CancelFitException` after `cycle_save_name` and `best_save_name` have saved the cycle, and prints a line that says
+    why; `learn.no_logging()` silences it. With several processes, rank 0 decides for all. A resumed fit compares only
     the cycles that it trains itself. A cycle does not count if its last epoch was not validated, or if another callback
     cut the training of that epoch short.
 
     Raises TypeError or ValueError for an argument of the wrong kind or out of range. When a fit begins, before anything
-    is trained, it raises ValueError if the fit has no cycles of ours, as few as `patience` or fewer, or some that end
-    inside an epoch, and if there is no such loss or metric or nothing to validate on. A monitored metric that is not a
-    number raises TypeError at the end of the first cycle.
+    is trained, it raises ValueError if the fit has no cycles of ours, if it has at most `patience` of them, if one ends
+    inside an epoch, if the loss or metric is unknown, or if there are no validation data. A monitored metric that is
+    not a number raises TypeError at the end of the first cycle.
 
     >>> learn.fit(1e-2, 4, cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd(min_gain=0.002))
     """
@@ -47,7 +48,7 @@ class StopAtCycleEnd(SelectiveCallback):
     monitor: str | None
     min_gain: float
     patience: int
-    order = 100  # after all that records, logs and saves the epoch: they would not be called
+    order = 100  # after the callbacks that record, log and save the epoch: it would skip them
 
     def __init__(self, monitor: str | None = None, min_gain: float = 0.0, patience: int = 1):
         if monitor is not None and not isinstance(monitor, str):
@@ -57,15 +58,15 @@ class StopAtCycleEnd(SelectiveCallback):
         self.patience = check_number("patience", patience, least=1, integer=True)
 
     def check(self, learn: Any, metrics: Iterable[Any], timetable: Timetable | None) -> None:
-        """Raise ValueError if this callback cannot do its work in a fit.
+        """Raise ValueError if this callback cannot work in a fit.
 
         metrics: of the fit, as fastai keeps them. timetable: None if the fit has no schedule of ours.
         """
         if timetable is None or isinstance(timetable.schedule, Constant):
             raise ValueError(
-                "StopAtCycleEnd needs cycles to stop at the end of, but this fit has none: try learn.fit(lr, 4, "
-                "cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd()), or leave it out of "
-                "cbs= (if the Learner has it: learn.remove_cb(StopAtCycleEnd))"
+                "StopAtCycleEnd needs a fit with cycles, but this one has none: try learn.fit(lr, 4, cycle_len=1, "
+                "cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd()), or leave it out of cbs= (if the Learner has "
+                "it: learn.remove_cb(StopAtCycleEnd))"
             )
         cycles = timetable.cycles
         if cycles.n_cycles == 1:
@@ -78,7 +79,7 @@ class StopAtCycleEnd(SelectiveCallback):
                 f"patience should be less than the {cycles.n_cycles} cycles of this fit, but given {self.patience}: it "
                 "would never stop"
             )
-        inside = np.flatnonzero(cycles.ends[:-1] % cycles.n_iter)  # with the last one the fit ends, and validates
+        inside = np.flatnonzero(cycles.ends[:-1] % cycles.n_iter)  # not the last: the fit ends, and validates
         if len(inside):
             number = int(inside[0]) + 1
             raise ValueError(
@@ -106,12 +107,12 @@ class StopAtCycleEnd(SelectiveCallback):
     def before_fit(self) -> None:
         super().before_fit()
         fit = scheduled_fit(self.learn)
-        if fit is not None:  # anew: a `before_fit` may shrink loaders
+        if fit is not None:  # once more: a `before_fit` may have shrunk the loaders
             self.check(self.learn, self.learn.metrics, fit.timetable)
 
     def after_epoch(self) -> None:
         fit = scheduled_fit(self.learn)
-        if fit is None or fit.next_end == inf:  # after the last cycle the fit ends by itself
+        if fit is None or fit.next_end == inf:  # the fit ends with its last cycle anyway
             return
         record = fit.record
         if record.cycle_ends[-1:] != [len(record.iterations)]:
@@ -132,7 +133,7 @@ class StopAtCycleEnd(SelectiveCallback):
         if values[-1] is None or len(known) <= self.patience:
             return ""
         gain, before = recent_gain(known, lower_is_better, self.patience)
-        rounding = 2**-23 * abs(before)  # of float32, which metrics usually are: from 0.80 to 0.81 should be 0.01
+        rounding = 2**-23 * abs(before)  # of float32, as most metrics are: 0.80 to 0.81 should count as 0.01
         if gain > 0 and gain >= self.min_gain - rounding:
             return ""
         lately = "in the last cycle" if self.patience == 1 else f"in the last {self.patience} cycles"
@@ -147,7 +148,7 @@ class StopAtCycleEnd(SelectiveCallback):
 
 
 def _can_validate(dls: Any) -> bool:
-    """Whether there is a validation set with something in it."""
+    """Whether there is a validation set that is not empty."""
     try:
         return len(dls.loaders) > 1 and len(dls.loaders[1]) > 0
     except TypeError:
@@ -155,7 +156,7 @@ def _can_validate(dls: Any) -> bool:
 
 
 def _as_rank_0(learn: Any, decision: bool) -> bool:
-    """The decision of rank 0, where several processes train one model: their metrics may differ in the last digit."""
+    """The decision of rank 0 if several processes train one model: their metrics may differ in the last digit."""
     if not isinstance(learn.model, DistributedDataParallel):
         return decision
     decided = torch.tensor(float(decision), device=next(learn.model.parameters()).device)

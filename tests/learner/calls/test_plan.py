@@ -113,7 +113,7 @@ def test_every_group_of_a_plan_is_drawn(learn):
         (*call(0, 1e-2), ValueError, "n_epoch should be at least 1, but given 0"),
         (*call(2, 1e-2, start_epoch=2), ValueError, "start_epoch should be less than 2, but given 2"),
         (*call(2, 1e-2, cbs=5), TypeError, "callbacks should be fastai 2 callbacks"),
-        (*call(2, 1e-2, cbs=ReduceLROnPlateau()), ValueError, "by the losses of the training"),
+        (*call(2, 1e-2, cbs=ReduceLROnPlateau()), ValueError, "by the training's losses"),
     ],
 )
 def test_a_call_that_would_be_refused_is_not_drawn(learn, args, kwargs, error, match):

@@ -258,7 +258,7 @@ def test_wrong_arguments(arguments, error, message):
 
 
 NO_CYCLES = (
-    r"StopAtCycleEnd needs cycles to stop at the end of, but this fit has none: try learn.fit\(lr, 4, cycle_len=1"
+    r"StopAtCycleEnd needs a fit with cycles, but this one has none: try learn.fit\(lr, 4, cycle_len=1"
 )
 INSIDE = "StopAtCycleEnd needs cycles of whole epochs, since fastai validates after an epoch, but cycle {} of this fit ends after {} epochs"
 REFUSED = {
