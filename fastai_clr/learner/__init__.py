@@ -10,5 +10,5 @@ from .patches import install
 __all__ = ["CLRCallback", "StopAtCycleEnd"]
 
 install()
-# where a callback that was pickled with 1.0.0 looks for its class
+# pickles of 1.0.0 look up their callbacks in these modules
 sys.modules |= {f"{__name__}.callback": callback, f"{__name__}.stopping": stopping}

@@ -65,7 +65,7 @@ class Suggestion:
         return tuple(self)[i]
 
     @property
-    def stands_for_lr(self) -> Peak:
+    def _stands_for_lr(self) -> Peak:
         """The rate that it stands for: `schedules.checks.rate_of` reads it without knowing this class."""
         return self.lr
 

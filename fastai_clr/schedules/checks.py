@@ -65,7 +65,7 @@ def check_bool(name: str, value: Any) -> None:
 
 def rate_of(lr: Any) -> Any:
     """The learning rate of a suggestion; anything else is returned unchanged."""
-    return lr.stands_for_lr if hasattr(type(lr), "stands_for_lr") else lr
+    return lr._stands_for_lr if hasattr(type(lr), "_stands_for_lr") else lr
 
 
 def is_several(o: Any) -> bool:

@@ -257,9 +257,7 @@ def test_wrong_arguments(arguments, error, message):
         StopAtCycleEnd(**arguments)
 
 
-NO_CYCLES = (
-    r"StopAtCycleEnd needs a fit with cycles, but this one has none: try learn.fit\(lr, 4, cycle_len=1"
-)
+NO_CYCLES = r"StopAtCycleEnd needs a fit with cycles, but this one has none: try learn.fit\(lr, 4, cycle_len=1"
 INSIDE = "StopAtCycleEnd needs cycles of whole epochs, since fastai validates after an epoch, but cycle {} of this fit ends after {} epochs"
 REFUSED = {
     "fastai's own": (lambda o, cb: o.fit(3, 1e-2, cbs=cb), NO_CYCLES),
