@@ -13,7 +13,7 @@ from ...schedules.checks import as_list, check_number, rate_of
 from ..fastai2 import NATIVE, instance_attribute, is_callback
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
-from ..loop.running import keep_loop, running, running_fits
+from ..loop.running import is_in_a_fit, keep_loop, running
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from . import call07
@@ -135,7 +135,7 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
     """Call fastai 2's own `fit`. However it ends, what it changed is undone, and `learn.sched` tells what it did."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    is_inside = any(fit.has_begun for fit in running_fits(learn))
+    is_inside = is_in_a_fit(learn)
     with running(learn) as fit:
         if is_inside:
             keep_loop(learn, fit)

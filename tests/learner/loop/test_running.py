@@ -203,6 +203,28 @@ def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, form
     assert learn.sched.cycle_ends == [20]
 
 
+@pytest.mark.parametrize("form", FITS)
+@pytest.mark.parametrize("inside", [*INSIDE, "a resumed fit"])
+@pytest.mark.parametrize("order", [-20, 80])
+def test_what_happens_in_before_fit_does_not_change_the_fit(learner, form, inside, order):
+    act = INSIDE | {"a resumed fit": lambda learn: learn.fit(1e-5, 2, cycle_len=1, start_epoch=1)}
+
+    class AtTheStart(Callback):
+        done = False
+
+        def before_fit(self):
+            if not self.done:
+                self.done = True
+                elsewhere(act[inside])(self.learn)
+
+    learn, held, other = learner(10, wd=0.01), Held(), AtTheStart()
+    learn.elsewhere, other.order = False, order
+    learn.create_opt()
+    FITS[form](learn, [other, held])
+    assert other.done
+    assert_whole(learn, held, 0.01 if form == "native" else 0.7)
+
+
 @pytest.mark.parametrize("order", [-20, 60])
 @pytest.mark.parametrize("inside", INSIDE)
 @pytest.mark.parametrize("form", FITS)
