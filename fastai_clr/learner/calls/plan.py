@@ -94,12 +94,12 @@ class FitPlan:
         peaks = check_peaks(self.peaks(opt))
         self.timetable = callback.timetable(batches_per_epoch(self.learn.dls), self.n_epoch, peaks)
         with users_code():  # an error in a schedule of the user's comes now, not in the training
-            self.timetable.row(self.rows(self.timetable).start)
+            self.timetable.row(min(self.rows(self.timetable).start, self.timetable.n_batches - 1))
 
     def rows(self, timetable: Timetable) -> range:
         """The batches of the timetable that the fit trains."""
-        n_iter, end = timetable.cycles.n_iter, timetable.n_batches
-        return range(min(self.start_epoch * n_iter, end - 1), min(self.n_epoch * n_iter, end))
+        n_iter = timetable.cycles.n_iter
+        return range(self.start_epoch * n_iter, min(self.n_epoch * n_iter, timetable.n_batches))
 
     def check_stops(self) -> None:
         """Raise what a `StopAtCycleEnd` in the fit would raise when it begins."""
@@ -123,6 +123,7 @@ class FitPlan:
         fit.planned, learn = self.timetable, self.learn
         if self.callback is None:
             return
+        fit.epoch = self.start_epoch
         if "wd" in learn.opt.hypers[0]:
             fit.save_hyper(learn.opt, "wd")
         if self.metrics is not None:

@@ -178,8 +178,10 @@ class CLRCallback(SelectiveCallback):
 
     def before_train(self) -> None:
         if self._fit is None and not running_fits(self.learn):  # another plugin has replaced our `Learner.fit`
-            self._own_fit = ExitStack()  # not in `before_fit`, which `learn.tta` fires, too
-            self._begin(self._own_fit.enter_context(running(self.learn)))
+            with ExitStack() as stack:  # not in `before_fit`, which `learn.tta` fires, too
+                self._begin(stack.enter_context(running(self.learn)))
+                self._own_fit = stack.pop_all() if self._fit is not None else None  # None: it is `lr_find`'s
+                self.before_epoch()  # which had no fit yet
         if (fit := self._fit) is None:
             return
         if self._stage is Stage.VALIDATING:

@@ -225,6 +225,22 @@ def test_what_happens_in_before_fit_does_not_change_the_fit(learner, form, insid
     assert_whole(learn, held, 0.01 if form == "native" else 0.7)
 
 
+@pytest.mark.parametrize("order", [-20, 80])
+def test_a_validation_before_the_first_epoch_of_a_resumed_fit(learner, order):
+    class AtTheStart(Callback):
+        done = False
+
+        def before_epoch(self):
+            if not self.done:
+                self.done = True
+                self.learn.validate()
+
+    learn, other = learner(10), AtTheStart()
+    other.order = order
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5), start_epoch=1, cbs=other)
+    assert learn.sched.lrs.tolist() == (CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0] * 1e-2).tolist()
+
+
 @pytest.mark.parametrize("order", [-20, 60])
 @pytest.mark.parametrize("inside", INSIDE)
 @pytest.mark.parametrize("form", FITS)
