@@ -21,8 +21,8 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 NATIVE: dict[str, Callable[..., Any]] = getattr(Learner, "_before_fastai_clr", None) or {
     name: getattr(Learner, name)
-    for name in ("fit", "_do_fit", "save", "load", "export", "lr_find", "predict", "__getattr__")
-    if hasattr(Learner, name)  # `lr_find` comes with fastai.callback.schedule
+    for name in ("fit", "_do_fit", "save", "load", "export", "predict", "__getattr__", "lr_find")
+    if name != "lr_find" or hasattr(Learner, name)  # which comes with fastai.callback.schedule
 }  # kept on the class, so that importing this module again does not take our methods for fastai's
 
 

@@ -25,7 +25,7 @@ from .trials.suggest import suggest_clr
 
 
 def _do_fit(self: Learner) -> None:
-    plans = [cb.plan for cb in self.cbs if isinstance(cb, CLRCallback) and cb.plan is not None and not cb.is_paused]
+    plans = [cb.plan for cb in self.cbs if isinstance(cb, CLRCallback) and cb.is_planned and not cb.is_paused]
     if plans and plans[-1].start_epoch:
         train_epochs_from(self, plans[-1].start_epoch)
     else:

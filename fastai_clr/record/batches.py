@@ -68,8 +68,8 @@ class BatchRecord:
         """Release the spare capacity of the arrays, and the rows of the timetable that were not trained."""
         for name in ("_rows", "losses", "_other_rates", "_other_momentums"):
             setattr(self, name, getattr(self, name)[:])
-        if self._timetable is not None and self._rows:
-            self._timetable.forget_after(int(np.max(self._rows)))
+        if self._timetable is not None:
+            self._timetable.forget_after(int(np.asarray(self._rows, np.int64).max(initial=-1)))
 
     def __getstate__(self) -> dict[str, Any]:
         without = {"_lrs": array("d")} if self._timetable is None else {"_lrs": array("d"), "_momentums": array("d")}

@@ -1,6 +1,7 @@
 """Calls and callbacks that once broke a fit, or were half done: each is right now, or refused before anything changes."""
 
 import importlib
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_other_parameter_groups_are_an_error_at_that_batch(learner, optimizer, f
         FITS[form](learn, [in_batch(3, change)])
     assert len(learn.sched.lrs) == 3
     assert [(h["mom"], h["wd"]) for h in own.hypers][:2] == before
+
+
+@pytest.mark.parametrize("fit, name", [("native", "mom"), ("0.7", "wd")])
+def test_another_optimizer_without_what_the_fit_sets_is_an_error(learner, fit, name):
+    def without(learn):
+        learn.opt = OptimWrapper(learn.splitter(learn.model), torch.optim.LBFGS)
+
+    learn = learner(10, opt_func=partial(OptimWrapper, opt=torch.optim.AdamW))
+    with pytest.raises(ValueError, match=f"this fit sets '{name}' of the optimizer until it ends"):
+        FITS[fit](learn, [in_batch(3, without)])
+    assert len(learn.sched.lrs) == 3
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -13,7 +13,7 @@ from ...schedules.checks import as_list, check_number, rate_of
 from ..fastai2 import NATIVE, instance_attribute, is_callback
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
-from ..loop.running import keep_loop, running, running_fits
+from ..loop.running import is_in_a_fit, keep_loop, running
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from . import call07
@@ -114,7 +114,7 @@ def plan_of_native(
 def _plan_of_callback(args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
     """The plan that a callback among the arguments belongs to: `FitPlan.run` has called `fit` with it."""
     cbs = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
-    return next((cb.plan for cb in cbs if isinstance(cb, CLRCallback) and cb.plan is not None), None)
+    return next((cb.plan for cb in cbs if isinstance(cb, CLRCallback) and cb.is_planned), None)
 
 
 def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
@@ -137,13 +137,12 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
     """Call fastai 2's own `fit`. However it ends, undo what the plan changed, and set `learn.sched` to its record."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
-    is_inside = any(fit.has_begun for fit in running_fits(learn))
+    outer = [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)] if is_in_a_fit(learn) else []
     with running(learn) as fit:
-        if is_inside:
+        if outer:
             keep_loop(learn, fit)
-            for cb in learn.cbs:
-                if isinstance(cb, SelectiveCallback):
-                    fit.enter_context(cb.paused())
+        for cb in outer:
+            fit.enter_context(cb.paused())
         if plan is not None:
             plan.begin(fit)
         has_ended = False

@@ -94,12 +94,12 @@ class FitPlan:
         peaks = check_peaks(self.peaks(opt))
         self.timetable = callback.timetable(batches_per_epoch(self.learn.dls), self.n_epoch, peaks)
         with users_code():  # a user's schedule that raises does so now, not in the training
-            self.timetable.row(self.rows(self.timetable).start)
+            self.timetable.row(min(self.rows(self.timetable).start, self.timetable.n_batches - 1))
 
     def rows(self, timetable: Timetable) -> range:
         """The rows of the timetable that the fit trains."""
-        n_iter, end = timetable.cycles.n_iter, timetable.n_batches
-        return range(min(self.start_epoch * n_iter, end - 1), min(self.n_epoch * n_iter, end))
+        n_iter = timetable.cycles.n_iter
+        return range(self.start_epoch * n_iter, min(self.n_epoch * n_iter, timetable.n_batches))
 
     def check_stops(self) -> None:
         """Raise what a `StopAtCycleEnd` in the fit would raise when it begins."""
@@ -119,10 +119,18 @@ class FitPlan:
                 self.callback.enter(Stage.ENDED)
 
     def begin(self, fit: RunningFit) -> None:
-        """Give `fit` the timetable and the metrics of this plan; its end restores metrics and weight decay."""
+        """Let `fit` be this plan's, and its callbacks of ours be for it alone.
+
+        Weight decay and metrics of a plan with a callback of its own are for this fit, too.
+        """
         fit.planned, learn = self.timetable, self.learn
+        for cb in self.cbs:
+            if isinstance(cb, CLRCallback):
+                fit.callback(setattr, cb, "plan", cb.plan)
+                cb.plan = self
         if self.callback is None:
             return
+        fit.epoch = self.start_epoch
         if "wd" in learn.opt.hypers[0]:
             fit.save_hyper(learn.opt, "wd")
         if self.metrics is not None:

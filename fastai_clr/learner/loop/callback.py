@@ -52,7 +52,7 @@ class CLRCallback(SelectiveCallback):
 
     _stateattrs = ("_fit", "_own_fit", "plan", *SelectiveCallback._stateattrs)
 
-    plan: Any = None  # the FitPlan that it was made for; None if it is for every fit
+    plan: Any = None  # of the fit that it is for alone; None if the Learner has it, and between fits
     _fit: RunningFit | None = None
     _own_fit: ExitStack | None = None  # a fit that did not come through our `Learner.fit`
 
@@ -86,7 +86,7 @@ class CLRCallback(SelectiveCallback):
         return type(self).__name__  # the key under which `WandbCallback` logs the arguments
 
     def __getstate__(self) -> dict[str, Any]:
-        is_inert = self.plan is not None or self.has_ended  # a copy takes no part in the plan's fit
+        is_inert = self.plan is not None or self.has_ended  # what was for one fit must not run in a copy's fits
         return super().__getstate__() | ({"_stage": Stage.ENDED, "_called_for": ()} if is_inert else {})
 
     def timetable(self, n_iter: int, n_epoch: int | None, peaks: Sequence[float]) -> Timetable:
@@ -138,7 +138,10 @@ class CLRCallback(SelectiveCallback):
             return "lr" in cb.scheds or ("mom" in cb.scheds and self.schedule.cycles_momentum)
         return is_callback(cb, "tracker", "ReduceLROnPlateau")
 
-    # -- the fit it takes part in ------------------------------------------------------------------------------------
+    @property
+    def is_planned(self) -> bool:
+        """Whether a call of ours made it, for the fit of its plan."""
+        return self.plan is not None and self.plan.callback is self
 
     def before_fit(self) -> None:
         super().before_fit()
@@ -159,6 +162,7 @@ class CLRCallback(SelectiveCallback):
         peaks = check_peaks(read_hyper(learn.opt, "lr"))
         fit.begin(learn, self.timetable(batches_per_epoch(learn.dls), learn.n_epoch, peaks))
         fit.callback(self._leave)
+        fit.callback(fit.record.trim)
         fit.callback(setattr, learn, "sched", fit.record)  # also after a fit inside this one
         self._fit, learn.sched = fit, fit.record
         self.enter(Stage.TRAINING)
@@ -178,8 +182,10 @@ class CLRCallback(SelectiveCallback):
 
     def before_train(self) -> None:
         if self._fit is None and not running_fits(self.learn):  # another plugin has replaced our `Learner.fit`
-            self._own_fit = ExitStack()  # not in `before_fit`, which `learn.tta` fires, too
-            self._begin(self._own_fit.enter_context(running(self.learn)))
+            with ExitStack() as stack:  # not in `before_fit`, which `learn.tta` fires, too
+                self._begin(stack.enter_context(running(self.learn)))
+                self._own_fit = stack.pop_all() if self._fit is not None else None  # None: it is `lr_find`'s
+                self.before_epoch()  # which had no fit yet
         if (fit := self._fit) is None:
             return
         if self._stage is Stage.VALIDATING:
@@ -261,10 +267,3 @@ def _check_folder(learn: Any, name: str, file: str | None) -> None:
     folder = learn.path / learn.model_dir / path.parent
     if len(path.parts) > 1 and not folder.is_dir():  # fastai makes model_dir, and no folder in it
         raise ValueError(f"{name} should be in a folder that exists, but given {file!r}: no {folder}")
-
-
-def scheduled_fit(learn: Any) -> RunningFit | None:
-    """The innermost running fit if it has a schedule of ours; None if not, and during a validation."""
-    fits = running_fits(learn)
-    is_validating = any(isinstance(cb, CLRCallback) and cb._stage is Stage.VALIDATING for cb in learn.cbs)
-    return fits[-1] if fits and fits[-1].has_begun and not is_validating else None

@@ -73,13 +73,14 @@ class RunningFit(ExitStack):
         if new is None:
             raise ValueError("a schedule needs the optimizer until the fit ends, but learn.opt is None now")
         for name in [saved.name for saved in self.saved if saved.opt is self.opt]:
+            if name not in new.hypers[0]:
+                raise ValueError(f"this fit sets {name!r} of the optimizer until it ends, but learn.opt has none now")
             self.save_hyper(new, name)
             write_hyper(new, name, read_hyper(self.opt, name))
         self.opt, self.hypers = new, GroupHypers(new)
 
     def end(self) -> None:
         """Restore the momentum before other callbacks handle the end of the fit; safe to repeat."""
-        self.record.trim()
         for saved in self.saved:
             if saved.name == "mom":
                 saved.restore()

@@ -16,9 +16,9 @@ from ...schedules.shapes import Constant
 from ...schedules.timetable import Timetable
 from ...scores import recent_gain
 from ..fastai2 import instance_attribute
-from .callback import scheduled_fit
-from .running import say
-from .selective import SelectiveCallback
+from .callback import CLRCallback
+from .running import RunningFit, running_fits, say
+from .selective import SelectiveCallback, Stage
 
 
 class StopAtCycleEnd(SelectiveCallback):
@@ -106,12 +106,12 @@ class StopAtCycleEnd(SelectiveCallback):
 
     def before_fit(self) -> None:
         super().before_fit()
-        fit = scheduled_fit(self.learn)
+        fit = _scheduled_fit(self.learn)
         if fit is not None:  # once more: a `before_fit` may have shrunk the loaders
             self.check(self.learn, self.learn.metrics, fit.timetable)
 
     def after_epoch(self) -> None:
-        fit = scheduled_fit(self.learn)
+        fit = _scheduled_fit(self.learn)
         if fit is None or fit.next_end == inf:  # the fit ends with its last cycle anyway
             return
         record = fit.record
@@ -162,3 +162,10 @@ def _as_rank_0(learn: Any, decision: bool) -> bool:
     decided = torch.tensor(float(decision), device=next(learn.model.parameters()).device)
     torch.distributed.broadcast(decided, 0)
     return bool(decided)
+
+
+def _scheduled_fit(learn: Any) -> RunningFit | None:
+    """The innermost running fit if it has a schedule of ours; None if not, and during a validation."""
+    fits = running_fits(learn)
+    is_validating = any(isinstance(cb, CLRCallback) and cb._stage is Stage.VALIDATING for cb in learn.cbs)
+    return fits[-1] if fits and fits[-1].has_begun and not is_validating else None

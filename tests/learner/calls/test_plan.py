@@ -127,3 +127,10 @@ def test_momentum_that_the_optimizer_does_not_have_is_refused(learner):
     learn = learner(opt_func=SGD)
     with pytest.raises(ValueError, match="has none to cycle"):
         learn.plot_schedule(2, 1e-2, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85)))
+
+
+def test_where_nothing_would_be_trained_nothing_is_drawn(learn):
+    fit = call(3, 1e-2, start_epoch=2, cbs=CLRCallback(CosAnneal(), cycle_len=1))
+    assert not preview(plan_of(learn, *fit)).lrs
+    learn.fit(*fit[0], **fit[1])
+    assert not learn.sched.lrs

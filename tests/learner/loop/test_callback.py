@@ -15,6 +15,7 @@ from fastcore.basics import store_attr
 
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles, Schedule
 from fastai_clr.learner.fastai2 import NATIVE
+from fastai_clr.learner.loop.running import is_in_a_fit
 from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates, make_learner
 
 
@@ -55,6 +56,26 @@ def test_without_our_fit_and_save_momentum_is_kept_all_the_same(learner, monkeyp
     assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
     learn.load("x_cyc_0")
     assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
+
+
+def test_without_our_fit_it_ends_where_its_cycles_end(learner, monkeypatch):
+    monkeypatch.setattr(Learner, "fit", NATIVE["fit"])
+    learn = learner(10)
+    learn.fit(3, 1e-2, cbs=CLRCallback(CosAnneal(), cycle_len=2), start_epoch=1)
+    assert len(learn.sched.lrs) == 10 and learn.sched.cycle_ends == [10]
+    learn.fit(3, 1e-2, cbs=CLRCallback(CosAnneal(), cycle_len=1), start_epoch=2)
+    assert not learn.sched.lrs
+
+
+def test_without_our_fit_lr_find_leaves_no_fit_behind(learner, monkeypatch):
+    monkeypatch.setattr(Learner, "fit", NATIVE["fit"])
+    learn = learner(10, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85)))
+    learn.lr_find(show_plot=False)
+    assert not is_in_a_fit(learn)
+    learn.opt.set_hypers(mom=0)
+    with pytest.raises(ValueError, match="cycles momentum, but the optimizer has none"):
+        learn.fit(1, 1e-2)
+    assert not is_in_a_fit(learn)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

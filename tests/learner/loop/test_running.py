@@ -203,6 +203,46 @@ def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, form
     assert learn.sched.cycle_ends == [20]
 
 
+@pytest.mark.parametrize("form", FITS)
+@pytest.mark.parametrize("inside", [*INSIDE, "a resumed fit"])
+@pytest.mark.parametrize("order", [-20, 80])
+def test_what_happens_in_before_fit_does_not_change_the_fit(learner, form, inside, order):
+    act = INSIDE | {"a resumed fit": lambda learn: learn.fit(1e-5, 2, cycle_len=1, start_epoch=1)}
+
+    class AtTheStart(Callback):
+        done = False
+
+        def before_fit(self):
+            if not self.done:
+                self.done = True
+                elsewhere(act[inside])(self.learn)
+
+    learn, held, other = learner(10, wd=0.01), Held(), AtTheStart()
+    learn.elsewhere, other.order = False, order
+    learn.create_opt()
+    FITS[form](learn, [other, held])
+    assert other.done
+    assert_whole(learn, held, 0.01 if form == "native" else 0.7)
+
+
+@pytest.mark.parametrize("order", [-20, 80])
+def test_a_validation_before_the_first_epoch_of_a_resumed_fit(learner, order):
+    class AtTheStart(Callback):
+        done = False
+
+        def before_epoch(self):
+            if not self.done:
+                self.done = True
+                self.learn.validate()
+
+    learn, other = learner(10), AtTheStart()
+    other.order = order
+    learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5), start_epoch=1, cbs=other)
+    assert (
+        learn.sched.lrs.tolist() == (CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0] * 1e-2).tolist()
+    )
+
+
 @pytest.mark.parametrize("order", [-20, 60])
 @pytest.mark.parametrize("inside", INSIDE)
 @pytest.mark.parametrize("form", FITS)
@@ -283,13 +323,14 @@ def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of)
     assert_whole(twins[0], probe, 0.01)
 
 
-def test_the_schedule_of_one_fit_is_spent_in_a_copy_made_during_it(learner):
+@pytest.mark.parametrize("form", FITS)
+def test_the_schedule_of_one_fit_has_ended_in_a_copy_made_during_it(learner, form):
     twins, learn = [], learner(10)
-    FITS["0.7"](learn, [after_first_epoch(lambda learn: twins.append(copy.deepcopy(learn)))])
+    FITS[form](learn, [after_first_epoch(lambda learn: twins.append(copy.deepcopy(learn)))])
     for twin in (copy.deepcopy(copy.deepcopy(twins[0])), twins[0]):
         twin.fit(1, 1e-3)
         assert set(twin.recorder.lrs) == {1e-3}
-    FITS["0.7"](twins[0])
+    FITS[form](twins[0])
     assert max(twins[0].sched.lrs) == 1e-2
 
 
@@ -359,6 +400,22 @@ def test_another_plugin_may_pass_any_arguments_through(learner, monkeypatch, for
     learn, probe = learner(10, wd=0.01), Probe()
     FITS[form](learn, [probe])
     assert_whole(learn, probe, 0.01 if form == "native" else 0.7)
+
+
+def test_a_callback_given_for_one_fit_may_be_given_for_the_next(learner):
+    learn, callback = learner(10), CLRCallback(TRIANGLE)
+    for _ in range(2):
+        learn.fit(2, 1e-2, cbs=callback)
+        assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 20 and callback.plan is None
+    learn.fit(3, 1e-2, cbs=callback, start_epoch=1)  # fastai's own way to skip epochs
+    assert len(learn.sched.lrs) == 20
+
+
+def test_a_fit_that_fails_keeps_no_rows_that_it_did_not_train(learner):
+    learn = learner(10)
+    with pytest.raises(ZeroDivisionError):
+        learn.fit(1e-2, 1, cycle_len=10**4, use_clr=(10, 5), cbs=after_first_epoch(lambda learn: 1 / 0, "after_step"))
+    assert len(pickle.dumps(learn.sched)) < 3000
 
 
 def test_a_callback_of_another_learner_is_refused(learner):
