@@ -48,7 +48,9 @@ class RunningFit(ExitStack):
         self.saved: list[SavedHyper] = []
         self.best, self.n_validated = BestEpoch(), 0
         self.epoch = self.n_skipped = 0
-        self.row, self.rates, self.momentum = 0, None, None  # the values written last
+        self.row: int = 0  # written last
+        self.rates: list[float] | None = None  # written last
+        self.momentum: float | None = None  # written last; if the schedule does not cycle it, held by the last batch
         self.next_cycle, self.next_end = 0, inf
 
     def save_hyper(self, opt: Any, name: str) -> SavedHyper:
@@ -80,7 +82,7 @@ class RunningFit(ExitStack):
         self.opt, self.hypers = new, GroupHypers(new)
 
     def end(self) -> None:
-        """Restore the momentum before other callbacks handle the end of the fit; safe to repeat."""
+        """Restore the momentum before callbacks of a higher order handle the end of the fit; safe to repeat."""
         for saved in self.saved:
             if saved.name == "mom":
                 saved.restore()
@@ -195,7 +197,7 @@ def running(learn: Any) -> Iterator[RunningFit]:
 
 @contextmanager
 def hypers_before_fit(learn: Any) -> Iterator[None]:
-    """Restore the optimizer's own hyper-parameters inside the block, in place of those the running fits set."""
+    """Inside the block the optimizer holds its values from before all running fits, after it the fits' values."""
     with ExitStack() as stack:
         for fit in reversed(running_fits(learn)):
             for saved in reversed(fit.saved):
