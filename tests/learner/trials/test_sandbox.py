@@ -1,5 +1,6 @@
 """Copies of a Learner to experiment on: alike among themselves, and nothing of the Learner is touched."""
 
+import contextlib
 import gc
 import pickle
 import random
@@ -27,9 +28,11 @@ from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
 from fastcore.imports import noop
 from torch import nn
+from torch.autograd import grad_mode
 from torch.utils.data import BatchSampler, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from fastai_clr.all import CircularLR, CLRCallback
+from fastai_clr.learner.trials import compare, progress
 from fastai_clr.learner.trials.reach import reachable
 from fastai_clr.learner.trials.sandbox import sandbox
 from helpers import DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
@@ -905,14 +908,18 @@ def shared_state():
 
 
 def interrupted_at(place, run, files):
-    """Run with Ctrl-C at the line of this number among the lines of the files; how many lines were run."""
-    n_lines = 0
+    """Run with Ctrl-C at the line of this number among the lines of the files; how many lines were run.
+
+    With place=0 nothing is interrupted, and each file must have run.
+    """
+    n_lines, ran = 0, set()
 
     def trace(frame, event, argument):
         nonlocal n_lines
-        if not frame.f_code.co_filename.endswith(files):
+        if frame.f_code.co_filename not in files:
             return None
         n_lines += 1
+        ran.add(frame.f_code.co_filename)
         if n_lines == place:
             raise KeyboardInterrupt
         return trace
@@ -925,10 +932,11 @@ def interrupted_at(place, run, files):
         return n_lines, error  # with all its frames, as a notebook keeps them
     finally:
         sys.settrace(before)
+    assert place or ran == set(files)
     return n_lines, None
 
 
-AT_THE_END = ("learner/sandbox.py", "random.py", "contextlib.py", "grad_mode.py")
+AT_THE_END = (sys.modules[sandbox.__module__].__file__, random.__file__, contextlib.__file__, grad_mode.__file__)
 
 
 def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
@@ -956,7 +964,7 @@ def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, t
 def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
     learn = learner(2, n_valid=4)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    files = (*AT_THE_END, "learner/compare.py", "learner/progress.py")
+    files = (*AT_THE_END, compare.__file__, progress.__file__)
 
     def run():
         learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)
