@@ -1,8 +1,8 @@
 """Schedules measured against each other: `learn.compare_schedules`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import product
+from functools import partial
+from itertools import chain, product
 from time import perf_counter
 from typing import Any
 
@@ -17,20 +17,14 @@ from ...schedules.checks import check_number, is_several
 from ...schedules.drawing import position_functions
 from ...schedules.names import named_schedules
 from ...schedules.schedule import Schedule
-from ..calls.arguments import (
-    as_callbacks,
-    check_events,
-    check_lr,
-    check_per_group,
-    optimizer_for_fit,
-)
+from ..calls.arguments import as_callbacks, check_events, check_lr, check_per_group, optimizer_for_fit
 from ..calls.fit import plan_of_native
 from ..calls.plot_schedule import preview
 from ..calls.short_errors import plan_then_run
 from ..fastai2 import instance_attribute
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
-from .interruption import forget_interrupted, result_of
+from .interruption import run_experiment
 from .progress import ExperimentBar
 from .sandbox import Sandbox, sandbox
 
@@ -111,47 +105,48 @@ def compare_schedules(
     for name, scheduler_cbs in schedulers.items():
         for peak in peaks[name]:
             preview(plan_of_native(self, n_epoch, peak, wd, [*scheduler_cbs, *cbs]))  # raises what the fit would
-    trainer = _Trainer(n_epoch, wd, schedules, schedulers, cbs, init)
     on_grid = [(name, seed, peak) for seed in grid_seeds for name in schedules for peak in peaks[name]]
-    n_runs = len(on_grid) + len(seeds) * len(schedules)
-    grid_runs, runs = [], []
-    trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
+    best = {name: grid[0] for name, grid in peaks.items()}
+    grid_runs: list[Run] = []
+    runs: list[Run] = []
 
-    def run() -> Comparison:
-        best, stop = peaks, None
-        forget_interrupted(self)
-        bar = ExperimentBar(self, n_runs * n_epoch, batches_per_epoch(self.dls))
-        with bar, sandbox(self, trained) as box, box:
-            try:
-                for name, seed, peak in on_grid:
-                    grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
-                if grid_runs:
-                    best = {k: [o] for k, o in best_peaks(grid_runs, compared_columns(grid_runs)[1]).items()}
-                # A seed at a time: an interruption leaves what can be compared.
-                for seed, name in product(seeds, schedules):
-                    runs.append(trainer.train(box, bar, name, seed, best[name][0]))
-                bar.finish()
-            except KeyboardInterrupt as interruption:
-                if not runs:
-                    raise
-                stop = interruption
+    def train() -> None:
+        bar = ExperimentBar(self, (len(on_grid) + len(seeds) * len(schedules)) * n_epoch, batches_per_epoch(self.dls))
+        with bar, sandbox(self, [*chain(*schedulers.values()), *cbs]) as box, box:
+            for name, seed, peak in on_grid:
+                grid_runs.append(train_one(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+            if grid_runs:
+                best.update(best_peaks(grid_runs, compared_columns(grid_runs)[1]))
+            # A seed at a time: an interruption leaves what can be compared.
+            for seed, name in product(seeds, schedules):
+                runs.append(train_one(box, bar, name, seed, best[name]))
+            bar.finish()
+
+    def train_one(box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
+        with box.copy(seed, init) as (twin, twin_cbs):
+            copies = dict(zip(map(id, box.cbs), twin_cbs))
+            own = [copies[id(cb)] for cb in [*schedulers[name], *cbs] if id(cb) in copies]
+            moves_bar = bar.begin(f"{name}{at}, seed {seed}", (len(grid_runs) + len(runs)) * n_epoch)
+            fit = twin.fit_one_cycle if schedules[name] == "one_cycle" else twin.fit
+            began = perf_counter()
+            fit(n_epoch, peak, wd=wd, cbs=[*own, moves_bar])
+            return Run(name, seed, perf_counter() - began, twin, peak)
+
+    def compared(stop: KeyboardInterrupt | None) -> Comparison:
+        if stop is not None and not runs:
+            raise stop
         settings = {
             "n_epoch": n_epoch,
             "schedules": {name: _in_words(schedule) for name, schedule in schedules.items()},
-            "peaks": {name: repr(peak[0]) for name, peak in best.items()},
+            "peaks": {name: repr(peak) for name, peak in best.items()},
             "wd": repr(wd),
             "init": init is not None,
             "number of batches per epoch": batches_per_epoch(self.dls),
-            "number of weights": _n_weights(self.model),
+            "number of weights": sum(p.numel() for p in self.model.parameters() if not is_lazy(p)),
         }
-        comparison = Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
-        return result_of(self, comparison, stop)
+        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
 
-    return run
-
-
-def _n_weights(model: Any) -> int:
-    return sum(p.numel() for p in model.parameters() if not is_lazy(p))
+    return partial(run_experiment, self, train, compared)
 
 
 def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:
@@ -182,30 +177,6 @@ def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_group
     if len(set(map(repr, grid))) < max(len(grid), 2) or None in grid:
         raise ValueError(f"lr_grid should have at least 2 peak rates, each given once, but given {lr_grid!r}")
     return dict.fromkeys(schedules, grid)
-
-
-@dataclass
-class _Trainer:
-    """Trains one schedule after the other on copies of a Learner."""
-
-    n_epoch: int
-    wd: Any
-    schedules: dict[str, Any]
-    schedulers: dict[str, list[Callback]]
-    cbs: list[Callback]
-    init: Callable[[Any], Any] | None
-    n_trained: int = 0
-
-    def train(self, box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
-        with box.copy(seed, self.init) as (twin, twin_cbs):
-            copies = dict(zip(map(id, box.cbs), twin_cbs))
-            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs] if id(cb) in copies]
-            moves_bar = bar.begin(f"{name}{at}, seed {seed}", self.n_trained * self.n_epoch)
-            fit = twin.fit_one_cycle if self.schedules[name] == "one_cycle" else twin.fit
-            began = perf_counter()
-            fit(self.n_epoch, peak, wd=self.wd, cbs=[*cbs, moves_bar])
-            self.n_trained += 1
-            return Run(name, seed, perf_counter() - began, twin, peak)
 
 
 def _scheduler(name: str, schedule: Any) -> list[Callback]:

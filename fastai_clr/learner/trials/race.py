@@ -57,8 +57,6 @@ class Race:
     losses: what decides, the validation losses or, without a validation, the training losses. trials: what was trained.
     """
 
-    box: Sandbox
-    bar: ExperimentBar
     center: Any
     n_batches: int
     n_iter: int
@@ -66,21 +64,21 @@ class Race:
     losses: dict[int, list[float]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
 
-    def run(self, budget: int, behind: int = 0) -> None:
-        """Train until another cycle would be more than `budget` batches. behind: batches on the bar before the race."""
+    def run(self, box: Sandbox, bar: ExperimentBar, budget: int, n_done: int = 0) -> None:
+        """Train until another cycle would be more than `budget` batches. n_done: batches on the bar before the race."""
         left = budget
         while left >= self.n_batches:
-            left -= self._train(next_step(self.losses) if self.losses else 0, behind + budget - left)
+            self._train(box, bar, next_step(self.losses) if self.losses else 0, n_done + budget - left)
+            left -= self.trials[-1].batches
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
         return scaled(self.center, 10 ** (step / 2)) if step else self.center
 
-    def _train(self, step: int, behind: int) -> int:
-        """Train a cycle; returns how many batches it took."""
+    def _train(self, box: Sandbox, bar: ExperimentBar, step: int, n_done: int) -> None:
         peak, seed = self.peak(step), self.seed + len(self.losses.get(step, []))
-        with self.box.copy(seed) as (twin, _):
-            moves_bar = self.bar.begin(f"peak {peak_in_words(peak)}", behind)
+        with box.copy(seed) as (twin, _):
+            moves_bar = bar.begin(f"peak {peak_in_words(peak)}", n_done)
             stops = _StopsIfLost()
             twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=[stops, moves_bar])
             losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
@@ -89,7 +87,6 @@ class Race:
         diverged = stops.is_lost or not isfinite(loss)
         self.losses.setdefault(step, []).append(inf if diverged else loss)
         self.trials.append(Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged))
-        return len(losses)
 
     def why(self, is_whole: bool = True) -> str:
         """What the race has measured, how sure it is, and what it leaves open. is_whole: whether it has ended."""

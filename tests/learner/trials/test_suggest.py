@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_suggestion(learner, budget):
     ],
 )  # fmt: skip
 def test_why_says_what_was_measured_how_sure_it_is_and_what_is_open(losses, said):
-    race = suggest.Race(None, None, 1e-2, 60, 20, 0, losses=losses)
+    race = suggest.Race(1e-2, 60, 20, 0, losses=losses)
     race.trials = [suggest.Trial(0.01, 0, 60, 0.5, 0.5, False)]
     words = race.why()
     assert words.startswith("After a cycle of 60 batches the validation loss is ")
@@ -196,7 +196,7 @@ def test_why_says_what_was_measured_how_sure_it_is_and_what_is_open(losses, said
     ],
 )
 def test_why_says_when_the_losses_hardly_tell_the_peaks_apart(losses, is_said):
-    words = suggest.Race(None, None, 1e-2, 60, 20, 0, losses=losses).why()
+    words = suggest.Race(1e-2, 60, 20, 0, losses=losses).why()
     assert ("These losses lie within 2%, so they hardly tell the peaks apart: " in words) == is_said
 
 
