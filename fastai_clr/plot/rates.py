@@ -53,15 +53,14 @@ def rates(
     for k, o in enumerate(groups):
         lines += draw_line(ax, iterations, o, color=colors[k] if differ or not lines else lines[0].get_color())
     label_rates(ax, log)
-    panels = [ax]
+    mark_cycles(ax, cycle_ends)
     if moms_ax is not None and momentums is not None:
         draw_line(moms_ax, iterations, momentums, color=moms_ax.xaxis.label.get_color())  # of the text, on any style
         label_axes(moms_ax, BATCHES, "momentum")
         low, high = np.min(momentums), np.max(momentums)
         if high - low < 1e-9:
             moms_ax.set_ylim(low - 0.05, low + 0.05)  # not an axis of rounding errors
-        panels.append(moms_ax)
-    mark_cycles(panels, cycle_ends)
+        mark_cycles(moms_ax, cycle_ends)
     if title is not None:
         numbers = (f"group {len(groups) - 1} " if differ else "") + _in_numbers(groups[-1])
         # on a figure of its own it may go on above a legend beside the axes
@@ -115,9 +114,7 @@ def several(
     label_rates(ax)
     if moms_ax is not None:
         label_axes(moms_ax, BATCHES, "momentum")
-    mark_cycles([o for o in (ax, moms_ax) if o is not None], cycle_ends)
-    if new_figure:
-        legend_below(ax)
-    else:
-        legend_inside(ax)
+        mark_cycles(moms_ax, cycle_ends)
+    mark_cycles(ax, cycle_ends)
+    (legend_below if new_figure else legend_inside)(ax)
     return ax

@@ -26,7 +26,7 @@ from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
 from .interruption import run_experiment
 from .progress import ExperimentBar
-from .sandbox import Sandbox, sandbox
+from .sandbox import Sandbox
 
 FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines, too
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
@@ -112,7 +112,7 @@ def compare_schedules(
 
     def train() -> None:
         bar = ExperimentBar(self, (len(on_grid) + len(seeds) * len(schedules)) * n_epoch, batches_per_epoch(self.dls))
-        with bar, sandbox(self, [*chain(*schedulers.values()), *cbs]) as box, box:
+        with bar, Sandbox(self, [*chain(*schedulers.values()), *cbs]) as box, box:
             for name, seed, peak in on_grid:
                 grid_runs.append(train_one(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
             if grid_runs:
@@ -120,16 +120,15 @@ def compare_schedules(
             # A seed at a time: an interruption leaves what can be compared.
             for seed, name in product(seeds, schedules):
                 runs.append(train_one(box, bar, name, seed, best[name]))
-            bar.finish()
 
     def train_one(box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
         with box.copy(seed, init) as (twin, twin_cbs):
             copies = dict(zip(map(id, box.cbs), twin_cbs))
             own = [copies[id(cb)] for cb in [*schedulers[name], *cbs] if id(cb) in copies]
-            moves_bar = bar.begin(f"{name}{at}, seed {seed}", (len(grid_runs) + len(runs)) * n_epoch)
+            bar.begin(f"{name}{at}, seed {seed}", (len(grid_runs) + len(runs)) * n_epoch)
             fit = twin.fit_one_cycle if schedules[name] == "one_cycle" else twin.fit
             began = perf_counter()
-            fit(n_epoch, peak, wd=wd, cbs=[*own, moves_bar])
+            fit(n_epoch, peak, wd=wd, cbs=[*own, bar])
             return Run(name, seed, perf_counter() - began, twin, peak)
 
     def compared(stop: KeyboardInterrupt | None) -> Comparison:
@@ -160,20 +159,17 @@ def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:
 
 def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_groups: int) -> dict[str, list[Any]]:
     """For each schedule the peak rates to train with."""
-
-    def check(name: str, peak: Any) -> Any:
-        return check_lr(name, peak, n_groups)
-
     if lr_grid is None:
-        if isinstance(lr, dict) and set(lr) != set(schedules):
-            raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
         by_name = lr if isinstance(lr, dict) else dict.fromkeys(schedules, lr)
-        return {name: [check("lr", learn.lr if by_name[name] is None else by_name[name])] for name in schedules}
+        if set(by_name) != set(schedules):
+            raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
+        by_name = {name: learn.lr if peak is None else peak for name, peak in by_name.items()}
+        return {name: [check_lr("lr", by_name[name], n_groups)] for name in schedules}
     if lr is not None:
         raise ValueError(f"lr_grid should be given without lr, but given both: {lr_grid!r} and {lr!r}")
     if not is_several(lr_grid):
         raise TypeError(f"lr_grid should be a list of peak rates, say [3e-3, 1e-2, 3e-2], but given {lr_grid!r}")
-    grid = [check(f"lr_grid[{i}]", peak) for i, peak in enumerate(lr_grid)]
+    grid = [check_lr(f"lr_grid[{i}]", peak, n_groups) for i, peak in enumerate(lr_grid)]
     if len(set(map(repr, grid))) < max(len(grid), 2) or None in grid:
         raise ValueError(f"lr_grid should have at least 2 peak rates, each given once, but given {lr_grid!r}")
     return dict.fromkeys(schedules, grid)

@@ -34,31 +34,26 @@ from .seeding import seed_everything
 _SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb comet neptune azureml captum".split()}
 
 
-def sandbox(learn: Learner, cbs: Sequence[Any] = ()) -> "Sandbox":
-    """Copies of `learn`, and of the callbacks `cbs` with it. Afterwards the global random numbers go on as before.
-
-    Raises ValueError in several processes, and if a function, which is not copied, refers to the Learner or its model.
-
-    >>> with sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
-    ...     with box.copy(seed=0) as (twin, _):
-    ...         twin.fit(1, 1e-2)
-    """
-    if num_distrib() > 1:
-        raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
-    return Sandbox(learn, cbs)
-
-
 class Sandbox:
-    """Makes copies of a Learner, one at a time: before the next is made, the last one is collected.
+    """Copies of `learn`, and of the callbacks `cbs` with it, one at a time: before the next, the last is collected.
 
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
     random generators in data sets and transforms. Shared are the data: tensors, arrays, tables and images. The
     optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its state.
     Left out are `learn.sched`, callbacks with `take_part = False`, callbacks of the Learner that show, save or log, or
     stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say its logger.
+    Afterwards the global random numbers go on as before.
+
+    Raises ValueError in several processes, and if a function, which is not copied, refers to the Learner or its model.
+
+    >>> with Sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
+    ...     with box.copy(seed=0) as (twin, _):
+    ...         twin.fit(1, 1e-2)
     """
 
-    def __init__(self, learn: Any, cbs: Sequence[Any]):
+    def __init__(self, learn: Any, cbs: Sequence[Any] = ()):
+        if num_distrib() > 1:
+            raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
         self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
         classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
         left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}

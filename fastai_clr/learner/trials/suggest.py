@@ -23,7 +23,7 @@ from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
 from .interruption import run_experiment
 from .progress import ExperimentBar
 from .race import FEWEST, Race, best_step, cycle_length, half_decade, two_digits
-from .sandbox import sandbox
+from .sandbox import Sandbox
 
 DIV = CUT_DIV = 10
 N_FINDERS = 3  # where lr_find decides alone; where it only says where a race starts, one
@@ -86,17 +86,16 @@ def suggest_clr(
     def train() -> None:
         if lr is not None and not budget:
             return
-        with ExperimentBar(self, n_budget or N_FINDERS * FINDER_BATCHES) as bar, sandbox(self) as box, box:
+        with ExperimentBar(self, n_budget or N_FINDERS * FINDER_BATCHES) as bar, Sandbox(self) as box, box:
+            if n_find:
+                bar.begin("lr_find", 0)
+                race.center = half_decade(peak_of([find_curve(box, seed, bar)]) or WITHOUT_FINDER)
             if budget:
-                if n_find:
-                    curve = find_curve(box, seed, bar.begin("lr_find", 0))
-                    race.center = half_decade(peak_of([curve]) or WITHOUT_FINDER)
                 race.run(box, bar, n_budget - n_find, n_find)
             else:
                 for k in range(N_FINDERS):
-                    moves_bar = bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
-                    curves.append(find_curve(box, seed + k, moves_bar))
-            bar.finish()
+                    bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
+                    curves.append(find_curve(box, seed + k, bar))
 
     def suggestion(stop: KeyboardInterrupt | None) -> Suggestion:
         if budget:

@@ -112,7 +112,7 @@ def test_the_race_goes_towards_the_better_side_and_then_repeats(learner):
 def test_a_cycle_is_what_fit_would_train(learner):
     learn = learner(60, n_valid=200)
     trial = learn.suggest_clr(3, 1e-2, budget=1, seed=5).trials.iloc[0]
-    with suggest.sandbox(learn) as box, box.copy(5) as (twin, _):
+    with suggest.Sandbox(learn) as box, box.copy(5) as (twin, _):
         twin.fit(1e-2, 1, cycle_len=1, use_clr=(10, 10))
         assert (trial.peak, trial.seed, trial.batches) == (1e-2, 5, 60)
         assert (trial.valid_loss, trial.train_loss) == (twin.sched.val_losses[-1], twin.sched.losses[-1])
