@@ -63,7 +63,7 @@ def lay_out(ax: "Axes") -> None:
 
 
 def width_of(ax: "Axes") -> float:
-    """In inches."""
+    """The width of the axes in inches."""
     return ax.bbox.width / figure_of(ax).dpi
 
 

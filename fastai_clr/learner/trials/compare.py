@@ -8,6 +8,7 @@ from typing import Any
 
 from fastai.callback.core import Callback
 from fastai.learner import Learner
+from fastai.torch_core import params
 from torch.nn.parameter import is_lazy
 
 from ...report.comparison import Comparison, compared_columns
@@ -21,7 +22,6 @@ from ..calls.arguments import as_callbacks, check_events, check_lr, check_per_gr
 from ..calls.fit import plan_of_native
 from ..calls.plot_schedule import preview
 from ..calls.short_errors import plan_then_run
-from ..fastai2 import instance_attribute
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
 from .interruption import run_experiment
@@ -99,12 +99,11 @@ def compare_schedules(
     wd = check_per_group("wd", wd, n_groups, least=0)
     cbs = as_callbacks(cbs)
     check_events([*self.cbs, *cbs])
-    if instance_attribute(self, "recorder") is None:
-        raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
     schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
-    for name, scheduler_cbs in schedulers.items():
+    for name, own in schedulers.items():
         for peak in peaks[name]:
-            preview(plan_of_native(self, n_epoch, peak, wd, [*scheduler_cbs, *cbs]))  # raises what the fit would
+            preview(plan_of_native(self, n_epoch, peak, wd, [*own, *cbs]))  # raises what the fit would
+    box = Sandbox(self, [*chain(*schedulers.values()), *cbs])
     on_grid = [(name, seed, peak) for seed in grid_seeds for name in schedules for peak in peaks[name]]
     best = {name: grid[0] for name, grid in peaks.items()}
     grid_runs: list[Run] = []
@@ -112,16 +111,16 @@ def compare_schedules(
 
     def train() -> None:
         bar = ExperimentBar(self, (len(on_grid) + len(seeds) * len(schedules)) * n_epoch, batches_per_epoch(self.dls))
-        with bar, Sandbox(self, [*chain(*schedulers.values()), *cbs]) as box, box:
+        with bar, box, box:
             for name, seed, peak in on_grid:
-                grid_runs.append(train_one(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+                grid_runs.append(train_one(bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
             if grid_runs:
                 best.update(best_peaks(grid_runs, compared_columns(grid_runs)[1]))
             # A seed at a time: an interruption leaves what can be compared.
             for seed, name in product(seeds, schedules):
-                runs.append(train_one(box, bar, name, seed, best[name]))
+                runs.append(train_one(bar, name, seed, best[name]))
 
-    def train_one(box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
+    def train_one(bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
         with box.copy(seed, init) as (twin, twin_cbs):
             copies = dict(zip(map(id, box.cbs), twin_cbs))
             own = [copies[id(cb)] for cb in [*schedulers[name], *cbs] if id(cb) in copies]
@@ -141,7 +140,7 @@ def compare_schedules(
             "wd": repr(wd),
             "init": init is not None,
             "number of batches per epoch": batches_per_epoch(self.dls),
-            "number of weights": sum(p.numel() for p in self.model.parameters() if not is_lazy(p)),
+            "number of weights": sum(p.numel() for p in params(self.model) if not is_lazy(p)),
         }
         return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
 

@@ -22,7 +22,7 @@ from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import Sampler
 
-from ..fastai2 import can_deepcopy, compile_as, compile_contexts, is_loader_iterator, version_of
+from ..fastai2 import can_deepcopy, compile_as, compile_contexts, instance_attribute, is_loader_iterator, version_of
 from ..loop.callback import CLRCallback
 from ..loop.running import hypers_before_fit, is_in_a_fit
 from ..loop.selective import SelectiveCallback
@@ -40,11 +40,12 @@ class Sandbox:
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
     random generators in data sets and transforms. Shared are the data: tensors, arrays, tables and images. The
     optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its state.
-    Left out are `learn.sched`, callbacks with `take_part = False`, callbacks of the Learner that show, save or log, or
-    stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say its logger.
-    Afterwards the global random numbers go on as before.
+    Left out are `learn.sched`, `learn.interrupted`, callbacks with `take_part = False`, callbacks of the Learner that
+    show, save or log, or stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say
+    its logger. Afterwards the global random numbers go on as before.
 
-    Raises ValueError in several processes, and if a function, which is not copied, refers to the Learner or its model.
+    Raises ValueError in several processes, without a Recorder, and if a function, which is not copied, refers to the
+    Learner or its model by name.
 
     >>> with Sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
     ...     with box.copy(seed=0) as (twin, _):
@@ -54,12 +55,15 @@ class Sandbox:
     def __init__(self, learn: Any, cbs: Sequence[Any] = ()):
         if num_distrib() > 1:
             raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
+        if instance_attribute(learn, "recorder") is None:
+            raise ValueError("an experiment reads fastai's Recorder, but this Learner has none")
         self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
         classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
         left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}
         left_out |= {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
         held = dict(vars(learn))
-        theirs = {name: o for name, o in held.items() if name in ("sched", "logger") or is_made_of(o, left_out)}
+        results = ("sched", "logger", "interrupted")
+        theirs = {name: o for name, o in held.items() if name in results or is_made_of(o, left_out)}
         self._left_out = list(theirs)
         roots = {name: held.pop(name) for name in ("splitter", "opt_func", "loss_func", "model")}
         roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
@@ -76,7 +80,8 @@ class Sandbox:
 
     def __enter__(self) -> "Sandbox":
         self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
-        self._before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self._of_python, self._of_numpy = random.getstate(), np.random.get_state()
+        self._of_torch = torch.get_rng_state()
         self._of_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         self._has_grad = torch.is_grad_enabled()
         return self
@@ -86,8 +91,9 @@ class Sandbox:
         first: all of it may be done again."""
         torch.cuda.set_rng_state_all(self._of_cuda)
         torch.set_grad_enabled(self._has_grad)  # Ctrl-C may fall into the code of `no_grad`
-        for put_back, state in zip((random.setstate, np.random.set_state, torch.set_rng_state), self._before):
-            put_back(state)
+        random.setstate(self._of_python)
+        np.random.set_state(self._of_numpy)
+        torch.set_rng_state(self._of_torch)
         gc.unfreeze()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -201,8 +207,7 @@ def _uncopyable(objects: list[Any]) -> dict[int, Any]:
 
 
 def _can_copy(o: Any) -> bool:
-    kinds = (torch.Tensor, nn.Module, Learner, FunctionType)
-    if is_data(o) or isinstance(o, kinds) or hasattr(o, "__deepcopy__") or can_deepcopy(type(o)):
+    if isinstance(o, (nn.Module, Learner)) or is_data(o) or hasattr(o, "__deepcopy__") or can_deepcopy(type(o)):
         return True
     try:
         how = o.__reduce_ex__(4)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fastai.learner import Learner
-from fastai.torch_core import num_distrib
 
 from ...report.peaks import peak_in_words
 from ...report.suggestion import Suggestion, Trial
@@ -17,7 +16,6 @@ from ...schedules.checks import check_number
 from ...schedules.cycles import Cycles
 from ..calls.arguments import check_lr, optimizer_for_fit
 from ..calls.short_errors import plan_then_run
-from ..fastai2 import instance_attribute
 from ..loop.loaders import batches_per_epoch
 from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
 from .interruption import run_experiment
@@ -71,22 +69,19 @@ def suggest_clr(
     lr = check_lr("lr", lr, len(optimizer_for_fit(self, False).hypers))
     budget = check_number("budget", budget, least=0)
     seed = check_number("seed", seed, least=0, integer=True)
-    if instance_attribute(self, "recorder") is None:
-        raise ValueError("suggest_clr reads fastai's Recorder, but this Learner has none")
     n_iter = batches_per_epoch(self.dls)
     first_cycle = int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
-    if (lr is None or budget) and num_distrib() > 1:
-        raise ValueError(f"in several processes suggest_clr needs lr and no budget, but given lr={lr!r}, {budget=}")
     n_budget = int(budget * n_epoch * n_iter)
     n_find, length = _lengths(lr, n_budget, n_epoch * n_iter, first_cycle) if budget else (0, 0)
 
+    box = Sandbox(self) if lr is None or budget else None
     race = Race(WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
     curves: list[Curve] = []
 
     def train() -> None:
-        if lr is not None and not budget:
+        if box is None:  # the peak is given
             return
-        with ExperimentBar(self, n_budget or N_FINDERS * FINDER_BATCHES) as bar, Sandbox(self) as box, box:
+        with ExperimentBar(self, n_budget or N_FINDERS * FINDER_BATCHES) as bar, box, box:
             if n_find:
                 bar.begin("lr_find", 0)
                 race.center = half_decade(peak_of([find_curve(box, seed, bar)]) or WITHOUT_FINDER)

@@ -697,13 +697,13 @@ def refers(learn):
 )
 def test_a_function_that_uses_the_original_by_name_is_named_before_training(learn, what, experiment):
     refers(learn)[what]()
-    before = weights_of(learn)
+    before, learn.interrupted = weights_of(learn), "an earlier result"
     with pytest.raises(
         ValueError,
         match=f"{what} should not refer to the Learner or its model by name, but its function .* uses '(learn|model)'",
     ):
         experiment(learn)
-    assert weights_of(learn) == before
+    assert weights_of(learn) == before and learn.interrupted == "an earlier result"
 
 
 def test_a_global_counts_as_a_name(learn, monkeypatch):
@@ -888,12 +888,35 @@ def test_several_processes_are_refused(learn, monkeypatch):
     monkeypatch.setattr("fastai_clr.learner.trials.sandbox.num_distrib", lambda: 2)
     with pytest.raises(ValueError, match="should run in one process, not in several"):
         learn.compare_schedules(1, 1e-2, ["constant"])
+    for arguments in ({}, {"budget": 2}, {"lr": 1e-2, "budget": 2}):
+        with pytest.raises(ValueError, match="should run in one process, not in several"):
+            learn.suggest_clr(1, **arguments)
+    assert learn.suggest_clr(1, 1e-2).lr == 1e-2  # trains nothing
 
 
-def test_a_learner_without_a_recorder_is_refused(learn):
+@pytest.mark.parametrize(
+    "experiment", [lambda o: o.compare_schedules(1, 1e-2, ["constant"]), lambda o: o.suggest_clr(1)]
+)
+def test_a_learner_without_a_recorder_is_refused(learn, experiment):
     learn.remove_cb(learn.recorder)
     with pytest.raises(ValueError, match="reads fastai's Recorder, but this Learner has none"):
-        learn.compare_schedules(1, 1e-2, ["constant"])
+        experiment(learn)
+
+
+def test_slots_are_reached_whatever_their_names():
+    class Base:
+        __slots__ = "one"
+
+    class Held(Base):
+        __slots__ = ("_two", "__three", "not_set", "__dict__")
+
+        def __init__(self):
+            self.one, self._two, self.__three, self.four = [1], [2], [3], [4]
+
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    assert sorted(o for o in reachable(Held()) if isinstance(o, list)) == [[1], [2], [3], [4]]
 
 
 # -- interrupted -----------------------------------------------------------------------------------------------------------
