@@ -63,7 +63,7 @@ def lay_out(ax: "Axes") -> None:
 
 
 def width_of(ax: "Axes") -> float:
-    """In inches."""
+    """The width of the axes in inches."""
     return ax.bbox.width / figure_of(ax).dpi
 
 
@@ -90,19 +90,16 @@ def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def label_axes(ax: "Axes", xlabel: str, ylabel: str) -> None:
-    """Name the axes of something that is counted: whole numbers, and room around a single one."""
+    """Name the axes of something that is counted: ticks at whole numbers, also where less than one is shown."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
-    if max((np.size(line.get_xdata()) for line in ax.lines), default=0) == 1:
-        ax.set_xticks([1])
-        ax.set_xlim(0.5, 1.5, auto=None)  # None: a line that is drawn later may go further
-
-
-def score_label(score: str, lower_is_better: bool) -> str:
-    """The label of an axis of scores, with the direction where it is not up."""
-    return f"{score} (lower is better)" if lower_is_better else score
+    low, high = ax.get_xlim()
+    if high - low < 1:
+        whole = round((low + high) / 2)
+        ax.set_xticks([whole])
+        ax.set_xlim(min(low, whole - 0.5), max(high, whole + 0.5), auto=None)  # None: a later line may go further
 
 
 def label_rates(ax: "Axes", log: bool = False) -> None:
@@ -189,9 +186,8 @@ def legend_inside(ax: "Axes") -> None:
         legend.remove()
 
 
-def mark_cycles(panels: "Sequence[Axes]", cycle_ends: Sequence[float] | np.ndarray) -> None:
+def mark_cycles(ax: "Axes", cycle_ends: Sequence[float] | np.ndarray) -> None:
     """Dot the ends of the cycles, unless there are too many."""
     if len(cycle_ends) <= MANY_CYCLES:
-        for panel in panels:
-            for end in cycle_ends:
-                panel.axvline(end, color="grey", linestyle=":", linewidth=1)
+        for end in cycle_ends:
+            ax.axvline(end, color="grey", linestyle=":", linewidth=1)

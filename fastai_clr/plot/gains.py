@@ -1,8 +1,10 @@
 """The score of each epoch, and the gain of each cycle."""
 
 from collections.abc import Sequence
-from math import ceil, inf, isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .axes import MANY_CYCLES, draw_line, figure_of, label_axes, lay_out, mark_cycles, one_axes
 
@@ -29,17 +31,13 @@ def metrics(
     ax = one_axes(ax)
     (line,) = draw_line(ax, epochs, values, marker="." if len(values) <= MANY_EPOCHS else None)
     ends = [end for _, end, _ in cycles]
-    mark_cycles([ax], ends)
+    mark_cycles(ax, ends)
     if len(ends) <= MANY_CYCLES:
-        at_ends = [(x, y) for x, y in zip(epochs, values) if x in ends]
-        ax.plot([x for x, _ in at_ends], [y for _, y in at_ends], "o", color=line.get_color())
+        at_ends = np.isin(epochs, ends)
+        ax.plot(np.asarray(epochs)[at_ends], np.asarray(values)[at_ends], "o", color=line.get_color())
     label_axes(ax, "epoch", name)
     if ax.get_yscale() == "linear":
         ax.ticklabel_format(axis="y", style="plain", useOffset=False)  # matplotlib writes an offset above the axes
-    low, high = ax.get_xlim()
-    if high - low < 1:  # a single epoch would have ticks at fractions
-        ax.set_xticks([ceil(low - 0.5)])
-        ax.set_xlim(low - 0.5, high + 0.5, auto=None)
     if 0 < len(ends) <= MANY_CYCLES:
         _label_cycles(ax, cycles)
     return ax

@@ -52,16 +52,9 @@ def rates(
     lines, colors = [], distinct_colors(ax, len(groups) if differ else 1)
     for k, o in enumerate(groups):
         lines += draw_line(ax, iterations, o, color=colors[k] if differ or not lines else lines[0].get_color())
-    label_rates(ax, log)
-    panels = [ax]
-    if moms_ax is not None and momentums is not None:
+    if moms_ax is not None:
         draw_line(moms_ax, iterations, momentums, color=moms_ax.xaxis.label.get_color())  # of the text, on any style
-        label_axes(moms_ax, BATCHES, "momentum")
-        low, high = np.min(momentums), np.max(momentums)
-        if high - low < 1e-9:
-            moms_ax.set_ylim(low - 0.05, low + 0.05)  # not an axis of rounding errors
-        panels.append(moms_ax)
-    mark_cycles(panels, cycle_ends)
+    _label(ax, moms_ax, cycle_ends, log)
     if title is not None:
         numbers = (f"group {len(groups) - 1} " if differ else "") + _in_numbers(groups[-1])
         # on a figure of its own it may go on above a legend beside the axes
@@ -78,6 +71,15 @@ def rates(
         else:
             legend_inside(ax)
     return ax
+
+
+def _label(ax: "Axes", moms_ax: "Axes | None", cycle_ends: Sequence[float] | np.ndarray, log: bool = False) -> None:
+    """Name the axes of rates and those of momentum, and dot the cycle ends."""
+    label_rates(ax, log)
+    mark_cycles(ax, cycle_ends)
+    if moms_ax is not None:
+        label_axes(moms_ax, BATCHES, "momentum")
+        mark_cycles(moms_ax, cycle_ends)
 
 
 def _in_numbers(rates: np.ndarray) -> str:
@@ -114,12 +116,6 @@ def several(
         (line,) = draw_line(ax, iterations, lrs, label=name, color=color)
         if moms_ax is not None and moms is not None:
             draw_line(moms_ax, iterations, moms, color=line.get_color())
-    label_rates(ax, log)
-    if moms_ax is not None:
-        label_axes(moms_ax, BATCHES, "momentum")
-    mark_cycles([o for o in (ax, moms_ax) if o is not None], cycle_ends)
-    if new_figure:
-        legend_below(ax)
-    else:
-        legend_inside(ax)
+    _label(ax, moms_ax, cycle_ends, log)
+    (legend_below if new_figure else legend_inside)(ax)
     return ax

@@ -23,7 +23,6 @@ from .axes import (
     log_rates,
     new_axes,
     one_axes,
-    score_label,
     width_of,
 )
 
@@ -57,22 +56,21 @@ def comparison(
             if len(x) == 1:
                 x += 0.05 * (k - (len(curves) - 1) / 2)  # side by side, so that the bars can be told apart
             draw_line(ax, x, mean, color=line.get_color(), label=name)
-            sd = runs.std(0, ddof=1) if len(runs) > 1 else 0 * mean
-            if len(runs) > 1 and len(mean) == 1:
+            if len(runs) == 1:
+                continue
+            sd = runs.std(0, ddof=1)
+            if len(x) == 1:
                 ax.errorbar(x, mean, sd, color=line.get_color(), capsize=3)
-            elif len(runs) > 1:
+            else:
                 ax.fill_between(x, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
     label_rates(axes[0])
     label_axes(axes[1], BATCHES, "training loss (smoothed)")
-    label_axes(axes[2], "epoch", score_label(score, lower_is_better))
+    label_axes(axes[2], "epoch", f"{score} (lower is better)" if lower_is_better else score)
     if target is not None:
         axes[2].axhline(target, color="grey", linestyle=":", linewidth=1)
         where = axes[2].get_yaxis_transform()
         axes[2].text(0.01, target, "target", transform=where, va="bottom", fontsize="small", color="grey")
-    if new_figure:
-        legend_below(axes[0])
-    else:
-        legend_inside(axes[0])
+    (legend_below if new_figure else legend_inside)(axes[0])
     return axes
 
 

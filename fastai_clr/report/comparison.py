@@ -64,8 +64,9 @@ class Comparison:
         """
         if not isinstance(other, Comparison):
             return NotImplemented
-        for name in dict.fromkeys([*self._shared(), *other._shared()]):
-            a, b = self._shared().get(name), other._shared().get(name)
+        ours, theirs = self._shared(), other._shared()
+        for name in ours | theirs:
+            a, b = ours.get(name), theirs.get(name)
             if a != b:
                 raise ValueError(f"comparisons can be added if they share the {name}, but given {a} and {b}")
         if both := {(r.name, r.seed) for r in self.runs} & {(r.name, r.seed) for r in other.runs}:
@@ -75,14 +76,9 @@ class Comparison:
                 "give the second other seeds=[...]"
             )
         known = {(r.name, r.seed, repr(r.lr)) for r in self.grid_runs}
-        more = [r for r in other.grid_runs if (r.name, r.seed, repr(r.lr)) not in known]
-        return Comparison(
-            self.runs + other.runs,
-            self.baseline,
-            self._target,
-            settings=self.settings,
-            grid_runs=self.grid_runs + more,
-        )
+        grid = self.grid_runs + [r for r in other.grid_runs if (r.name, r.seed, repr(r.lr)) not in known]
+        runs = self.runs + other.runs
+        return Comparison(runs, self.baseline, self._target, settings=self.settings, grid_runs=grid)
 
     def __radd__(self, other: object) -> "Comparison":
         return self if other == 0 else NotImplemented  # `sum` begins with 0

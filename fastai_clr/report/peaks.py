@@ -1,4 +1,4 @@
-"""Which of several peak rates suits a schedule, by runs of their own."""
+"""Choose a peak rate for each schedule, by runs of their own, and write peak rates as people type them."""
 
 from collections.abc import Sequence
 from math import inf

@@ -1,6 +1,6 @@
 """One training run of a comparison, as plain data."""
 
-from math import inf, isfinite, isnan, nan
+from math import isfinite, nan
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,13 +76,13 @@ class Run:
         return float(reached.idxmax()) if reached.any() else nan
 
     def trouble(self, name: str) -> str | None:
-        """Why the last value of a loss or metric is not finite: 'diverged', 'no value', 'nan', 'inf'; None if it is."""
+        """Why its last value is not finite: 'diverged', 'no value', 'nan', 'inf' or '-inf'; None if it is."""
         if self.diverged:
             return "diverged"
         if name in self._without_number:
             return "no value"
         value = self.final(name)
-        return "nan" if isnan(value) else "inf" if value == inf else "-inf" if value == -inf else None
+        return None if isfinite(value) else str(value)
 
 
 def _distinct(names: list[str]) -> list[str]:

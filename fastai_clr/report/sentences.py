@@ -17,40 +17,27 @@ def as_text(found: Sequence[Verdict], baseline: str, score: str, grid: Sequence[
     found: a verdict for each schedule, in the order of the lines. baseline: its name. score: what decides.
     grid: the peaks among which each schedule chose; none if they were given, which leaves the peaks out.
     """
-    others = [o for o in found if o.name != baseline]
-    lines = [
-        [
-            o.name,
-            f"peak {peak_in_words(o.peak)}" if grid else "",
-            o.difference_in_words or _mean(o),
-            _remark(o, found, o.words),
-        ]
-        for o in others
-    ]
+    lines = []
+    for o in found:
+        if o.name != baseline:
+            peak = f"peak {peak_in_words(o.peak)}" if grid else ""
+            lines.append([o.name, peak, o.difference_in_words or _mean(o), _remark(o, found, o.words)])
     widths = [max(map(len, column)) for column in zip(*lines)]
-    aligned = ["  ".join(o.ljust(n) for o, n in zip(line, widths) if n).rstrip() for line in lines]
-    return "\n".join(
-        [_headline(found, baseline, score, grid), *(f"  {line}" for line in aligned), *_notes(found, others, grid)]
-    )
+    aligned = ("  ".join(o.ljust(n) for o, n in zip(line, widths) if n).rstrip() for line in lines)
+    headline = _headline(found, baseline, score, grid)
+    return "\n".join([headline, *(f"  {line}" for line in aligned), *_notes(found, baseline, grid)])
 
 
 def as_html(found: Sequence[Verdict], baseline: str, score: str, grid: Sequence[Peak] = ()) -> str:
     """The headline, a table with a row for each schedule, and the notes; the arguments are those of `as_text`."""
-    rows = {
-        o.name: ({"peak": peak_in_words(o.peak)} if grid else {})
-        | {
-            score: _mean(o),
-            "difference": o.difference_in_words,
-            "": _remark(o, found, "baseline" if o.name == baseline else o.words),
-            "seconds": f"{o.seconds:.1f}",
-        }
-        for o in found
-    }
-    others = [o for o in found if o.name != baseline]
-    headline, *notes = (
-        f"<p>{escape(o)}</p>" for o in (_headline(found, baseline, score, grid), *_notes(found, others, grid))
-    )
-    return "".join([headline, pd.DataFrame.from_dict(rows, orient="index").to_html(), *notes])
+    columns: dict[str, list[str]] = {"peak": [peak_in_words(o.peak) for o in found]} if grid else {}
+    columns[score] = [_mean(o) for o in found]
+    columns["difference"] = [o.difference_in_words for o in found]
+    columns[""] = [_remark(o, found, "baseline" if o.name == baseline else o.words) for o in found]
+    columns["seconds"] = [f"{o.seconds:.1f}" for o in found]
+    table = pd.DataFrame(columns, index=[o.name for o in found]).to_html()
+    notes = (f"<p>{escape(o)}</p>" for o in _notes(found, baseline, grid))
+    return "".join([f"<p>{escape(_headline(found, baseline, score, grid))}</p>", table, *notes])
 
 
 def _headline(found: Sequence[Verdict], baseline: str, score: str, grid: Sequence[Peak]) -> str:
@@ -82,7 +69,8 @@ def _remark(o: Verdict, found: Sequence[Verdict], words: str) -> str:
     return ", ".join(part for part in (words, seeds) if part)
 
 
-def _notes(found: Sequence[Verdict], others: Sequence[Verdict], grid: Sequence[Peak]) -> list[str]:
+def _notes(found: Sequence[Verdict], baseline: str, grid: Sequence[Peak]) -> list[str]:
+    others = [o for o in found if o.name != baseline]
     notes, n = [], len(others)
     if any(o.words in ("better", "worse") for o in others):
         test = f"paired t-tests at 5 % over all {n} comparisons" if n > 1 else "a paired t-test at 5 %"

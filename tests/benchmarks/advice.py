@@ -56,9 +56,9 @@ def learned(task, results):
 
 
 def measure_grid(task):
-    from fastai_clr.learner.trials.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import Sandbox
 
-    with sandbox(task.learn) as box:
+    with Sandbox(task.learn) as box:
         began = perf_counter()
         fit(box, task, 0, 1e-3)
         n_batches = round(task.n_epoch * len(task.learn.dls.train))
@@ -82,13 +82,13 @@ def measure_find(task):
     from fastai.callback.schedule import minimum, slide, steep, valley
 
     from fastai_clr.learner.trials import finder
-    from fastai_clr.learner.trials.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import Sandbox
 
     found = []
     for seed in range(8):
         set_seed(seed)
         task.init(task.learn.model)
-        with sandbox(task.learn) as box:
+        with Sandbox(task.learn) as box:
             with box.copy(seed) as (twin, _):
                 try:
                     of_fastai = list(
@@ -125,10 +125,10 @@ def measure_race(task):
 def measure_pair(task):
     from regret import Measured
 
-    from fastai_clr.learner.trials.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import Sandbox
 
     peak = PEAKS[Measured(task.name).means.argmax()]
-    with sandbox(task.learn) as box:
+    with Sandbox(task.learn) as box:
         for div, cut_div in PAIRS:
             results = [fit(box, task, seed, peak, pair=(div, cut_div)) for seed in range(8)]
             yield [

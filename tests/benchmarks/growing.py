@@ -47,7 +47,7 @@ def measure(names):
     from tasks import TASKS, make
 
     import fastai_clr.all  # noqa: F401  (installs the fit of 0.7)
-    from fastai_clr.learner.trials.sandbox import sandbox
+    from fastai_clr.learner.trials.sandbox import Sandbox
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
@@ -59,7 +59,7 @@ def measure(names):
         task, began, found = make(name), perf_counter(), []
         peak = PEAKS[Measured(name).means.argmax()]
         n_batches = 2 * task.n_epoch * len(task.learn.dls.train)
-        with sandbox(task.learn) as box:
+        with Sandbox(task.learn) as box:
             single = {}
             for design, lengths in DESIGNS.items():
                 ends = np.round(np.cumsum(lengths) / sum(lengths) * n_batches).astype(int).tolist()

@@ -124,11 +124,13 @@ def test_of_very_many_cycles_nothing_is_marked():
     assert len(ax.lines) == 1 and not ax.texts and not ax.child_axes
 
 
-@pytest.mark.parametrize("epochs", [[1], [0.5], [1, 1.5], [1, 2], range(1, 30)])
-def test_epochs_are_counted_in_whole_numbers(epochs):
-    ax = plot.metrics(epochs, epochs, "accuracy", [(1, epochs[-1], nan)])
+@pytest.mark.parametrize("has_cycles", [True, False])
+@pytest.mark.parametrize("epochs", [[1], [4], [0.5], [0.2, 0.4, 0.6, 0.8], [1, 1.5], [1, 2], range(1, 30)])
+def test_epochs_are_counted_in_whole_numbers(epochs, has_cycles):
+    ax = plot.metrics(epochs, epochs, "accuracy", [(1, epochs[-1], nan)] if has_cycles else [])
     ax.figure.draw_without_rendering()
     low, high = ax.get_xlim()
+    assert low < min(epochs) and max(epochs) < high
     ticks = [o for o in ax.get_xticks() if low <= o <= high]
     assert ticks and ticks == [round(o) for o in ticks]
 

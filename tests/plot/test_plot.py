@@ -390,9 +390,13 @@ def test_groups_far_apart_can_be_told_apart_on_a_logarithmic_axis():
 
 
 def test_a_momentum_that_stays_is_a_level_line():
-    ax = plot.rates(RATES[:1], np.full(50, 0.9) + np.tile([0, 1e-16], 25))
-    low, high = ax.figure.axes[1].get_ylim()
-    assert high - low > 0.05
+    level = np.full(50, 0.9) + np.tile([0, 2e-16], 25)
+    for ax in (
+        plot.rates(RATES[:1], level, [25]),
+        plot.several({"a": (RATES[0], level), "b": (RATES[1], level)}, [25]),
+    ):
+        low, high = ax.figure.axes[1].get_ylim()
+        assert high - low > 0.05
 
 
 def test_a_cells_picture_as_the_first_one_leaves_jupyters_own_on():

@@ -1,13 +1,14 @@
 """Schedules measured against each other: `learn.compare_schedules`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import product
+from functools import partial
+from itertools import chain, product
 from time import perf_counter
 from typing import Any
 
 from fastai.callback.core import Callback
 from fastai.learner import Learner
+from fastai.torch_core import params
 from torch.nn.parameter import is_lazy
 
 from ...report.comparison import Comparison, compared_columns
@@ -17,22 +18,15 @@ from ...schedules.checks import check_number, is_several
 from ...schedules.drawing import position_functions
 from ...schedules.names import named_schedules
 from ...schedules.schedule import Schedule
-from ..calls.arguments import (
-    as_callbacks,
-    check_events,
-    check_lr,
-    check_per_group,
-    optimizer_for_fit,
-)
+from ..calls.arguments import as_callbacks, check_events, check_lr, check_per_group, optimizer_for_fit
 from ..calls.fit import plan_of_native
 from ..calls.plot_schedule import preview
 from ..calls.short_errors import plan_then_run
-from ..fastai2 import instance_attribute
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
-from .interruption import forget_interrupted, result_of
+from .interruption import run_experiment
 from .progress import ExperimentBar
-from .sandbox import Sandbox, sandbox
+from .sandbox import Sandbox
 
 FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines, too
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
@@ -105,53 +99,52 @@ def compare_schedules(
     wd = check_per_group("wd", wd, n_groups, least=0)
     cbs = as_callbacks(cbs)
     check_events([*self.cbs, *cbs])
-    if instance_attribute(self, "recorder") is None:
-        raise ValueError("compare_schedules reads fastai's Recorder, but this Learner has none")
     schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
-    for name, scheduler_cbs in schedulers.items():
+    for name, own in schedulers.items():
         for peak in peaks[name]:
-            preview(plan_of_native(self, n_epoch, peak, wd, [*scheduler_cbs, *cbs]))  # raises what the fit would
-    trainer = _Trainer(n_epoch, wd, schedules, schedulers, cbs, init)
+            preview(plan_of_native(self, n_epoch, peak, wd, [*own, *cbs]))  # raises what the fit would
+    box = Sandbox(self, [*chain(*schedulers.values()), *cbs])
     on_grid = [(name, seed, peak) for seed in grid_seeds for name in schedules for peak in peaks[name]]
-    n_runs = len(on_grid) + len(seeds) * len(schedules)
-    grid_runs, runs = [], []
-    trained = [cb for scheduler_cbs in schedulers.values() for cb in scheduler_cbs] + cbs
+    best = {name: grid[0] for name, grid in peaks.items()}
+    grid_runs: list[Run] = []
+    runs: list[Run] = []
 
-    def run() -> Comparison:
-        best, stop = peaks, None
-        forget_interrupted(self)
-        bar = ExperimentBar(self, n_runs * n_epoch, batches_per_epoch(self.dls))
-        with bar, sandbox(self, trained) as box, box:
-            try:
-                for name, seed, peak in on_grid:
-                    grid_runs.append(trainer.train(box, bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
-                if grid_runs:
-                    best = {k: [o] for k, o in best_peaks(grid_runs, compared_columns(grid_runs)[1]).items()}
-                # A seed at a time: an interruption leaves what can be compared.
-                for seed, name in product(seeds, schedules):
-                    runs.append(trainer.train(box, bar, name, seed, best[name][0]))
-                bar.finish()
-            except KeyboardInterrupt as interruption:
-                if not runs:
-                    raise
-                stop = interruption
+    def train() -> None:
+        bar = ExperimentBar(self, (len(on_grid) + len(seeds) * len(schedules)) * n_epoch, batches_per_epoch(self.dls))
+        with bar, box, box:
+            for name, seed, peak in on_grid:
+                grid_runs.append(train_one(bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+            if grid_runs:
+                best.update(best_peaks(grid_runs, compared_columns(grid_runs)[1]))
+            # A seed at a time: an interruption leaves what can be compared.
+            for seed, name in product(seeds, schedules):
+                runs.append(train_one(bar, name, seed, best[name]))
+
+    def train_one(bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
+        with box.copy(seed, init) as (twin, twin_cbs):
+            copies = dict(zip(map(id, box.cbs), twin_cbs))
+            own = [copies[id(cb)] for cb in [*schedulers[name], *cbs] if id(cb) in copies]
+            bar.begin(f"{name}{at}, seed {seed}", (len(grid_runs) + len(runs)) * n_epoch)
+            fit = twin.fit_one_cycle if schedules[name] == "one_cycle" else twin.fit
+            began = perf_counter()
+            fit(n_epoch, peak, wd=wd, cbs=[*own, bar])
+            return Run(name, seed, perf_counter() - began, twin, peak)
+
+    def compared(stop: KeyboardInterrupt | None) -> Comparison:
+        if stop is not None and not runs:
+            raise stop
         settings = {
             "n_epoch": n_epoch,
             "schedules": {name: _in_words(schedule) for name, schedule in schedules.items()},
-            "peaks": {name: repr(peak[0]) for name, peak in best.items()},
+            "peaks": {name: repr(peak) for name, peak in best.items()},
             "wd": repr(wd),
             "init": init is not None,
             "number of batches per epoch": batches_per_epoch(self.dls),
-            "number of weights": _n_weights(self.model),
+            "number of weights": sum(p.numel() for p in params(self.model) if not is_lazy(p)),
         }
-        comparison = Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
-        return result_of(self, comparison, stop)
+        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
 
-    return run
-
-
-def _n_weights(model: Any) -> int:
-    return sum(p.numel() for p in model.parameters() if not is_lazy(p))
+    return partial(run_experiment, self, train, compared)
 
 
 def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:
@@ -165,47 +158,20 @@ def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:
 
 def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_groups: int) -> dict[str, list[Any]]:
     """For each schedule the peak rates to train with."""
-
-    def check(name: str, peak: Any) -> Any:
-        return check_lr(name, peak, n_groups)
-
     if lr_grid is None:
-        if isinstance(lr, dict) and set(lr) != set(schedules):
-            raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
         by_name = lr if isinstance(lr, dict) else dict.fromkeys(schedules, lr)
-        return {name: [check("lr", learn.lr if by_name[name] is None else by_name[name])] for name in schedules}
+        if set(by_name) != set(schedules):
+            raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
+        by_name = {name: learn.lr if peak is None else peak for name, peak in by_name.items()}
+        return {name: [check_lr("lr", by_name[name], n_groups)] for name in schedules}
     if lr is not None:
         raise ValueError(f"lr_grid should be given without lr, but given both: {lr_grid!r} and {lr!r}")
     if not is_several(lr_grid):
         raise TypeError(f"lr_grid should be a list of peak rates, say [3e-3, 1e-2, 3e-2], but given {lr_grid!r}")
-    grid = [check(f"lr_grid[{i}]", peak) for i, peak in enumerate(lr_grid)]
+    grid = [check_lr(f"lr_grid[{i}]", peak, n_groups) for i, peak in enumerate(lr_grid)]
     if len(set(map(repr, grid))) < max(len(grid), 2) or None in grid:
         raise ValueError(f"lr_grid should have at least 2 peak rates, each given once, but given {lr_grid!r}")
     return dict.fromkeys(schedules, grid)
-
-
-@dataclass
-class _Trainer:
-    """Trains one schedule after the other on copies of a Learner."""
-
-    n_epoch: int
-    wd: Any
-    schedules: dict[str, Any]
-    schedulers: dict[str, list[Callback]]
-    cbs: list[Callback]
-    init: Callable[[Any], Any] | None
-    n_trained: int = 0
-
-    def train(self, box: Sandbox, bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
-        with box.copy(seed, self.init) as (twin, twin_cbs):
-            copies = dict(zip(map(id, box.cbs), twin_cbs))
-            cbs = [copies[id(cb)] for cb in [*self.schedulers[name], *self.cbs] if id(cb) in copies]
-            moves_bar = bar.begin(f"{name}{at}, seed {seed}", self.n_trained * self.n_epoch)
-            fit = twin.fit_one_cycle if self.schedules[name] == "one_cycle" else twin.fit
-            began = perf_counter()
-            fit(self.n_epoch, peak, wd=self.wd, cbs=[*cbs, moves_bar])
-            self.n_trained += 1
-            return Run(name, seed, perf_counter() - began, twin, peak)
 
 
 def _scheduler(name: str, schedule: Any) -> list[Callback]:

@@ -15,12 +15,12 @@ LARGER_THAN_NOISE = 4.5  # sd; of 4,000 smoothed curves of nothing but noise 1 %
 FALLEN, DIVISOR = 0.9, 4  # measured by tests/benchmarks/advice.py
 
 
-def find_curve(box: Sandbox, seed: int, cb: Callback | None = None) -> Curve:
-    """The rates and smoothed losses of a run of `lr_find` on a copy of the Learner, with another callback."""
+def find_curve(box: Sandbox, seed: int, *cbs: Callback) -> Curve:
+    """The rates and smoothed losses of a run of `lr_find` on a copy of the Learner, with more callbacks."""
     import fastai.callback.schedule  # noqa: F401  (it gives the Learner lr_find; not before: see `is_callback`)
 
     with box.copy(seed) as (twin, _):
-        twin.add_cbs([] if cb is None else [cb])
+        twin.add_cbs(cbs)
         twin.lr_find(start_lr=LOWEST_RATE, num_it=FINDER_BATCHES, show_plot=False, suggest_funcs=None)
         return list(map(float, twin.recorder.lrs)), list(map(float, twin.recorder.losses))
 

@@ -1,5 +1,6 @@
 """An interrupted experiment: what has finished stays in `learn.interrupted`, and the interruption goes on."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..loop.running import say
@@ -7,18 +8,18 @@ from ..loop.running import say
 Result = TypeVar("Result")
 
 
-def forget_interrupted(learn: Any) -> None:
-    """Drop what an earlier experiment left in `learn.interrupted`: another one begins."""
-    vars(learn).pop("interrupted", None)
+def run_experiment(
+    learn: Any, train: Callable[[], None], result: Callable[[KeyboardInterrupt | None], Result]
+) -> Result:
+    """Train, and return the result. An interruption keeps the result of what has finished in `learn.interrupted`.
 
-
-def result_of(learn: Any, result: Result, stop: KeyboardInterrupt | None) -> Result:
-    """The result of an experiment; if it was stopped, keep it in `learn.interrupted`, say so and raise `stop`.
-
-    An interruption so stops a notebook's queued cells, as that of a fit does.
+    result: takes the interruption, None if there was none, and raises it where too little has finished for a result.
     """
-    if stop is None:
-        return result
-    learn.interrupted = result
-    say(learn, f"Interrupted: learn.interrupted is the {type(result).__name__} of what has finished.")
-    raise stop
+    vars(learn).pop("interrupted", None)  # of an earlier experiment
+    try:
+        train()
+    except KeyboardInterrupt as stop:
+        learn.interrupted = result(stop)
+        say(learn, f"Interrupted: learn.interrupted is the {type(learn.interrupted).__name__} of what has finished.")
+        raise  # it stops a notebook's queued cells, as that of a fit does
+    return result(None)

@@ -45,7 +45,6 @@ class OptimizerCopy:
                 )
             for name in set(self._hypers[0]) & set(twin.opt.hypers[0]):
                 twin.opt.set_hyper(name, [h[name] for h in self._hypers])
-        self._copied = None
 
 
 def _without_state(opt: Any, memo: dict[int, Any]) -> Any:

@@ -14,8 +14,8 @@ from .progress import ExperimentBar
 from .sandbox import Sandbox
 
 FEWEST = 10  # batches in a cycle
-# Losses that differ by less say little. Of the 20 tasks in tests/benchmarks/advice.py the losses of one differ by less
-# with budget=1, the wages: the suggestion costs most there.
+# Losses that differ by less say little. With budget=1 they do so in one of the 20 tasks in tests/benchmarks/advice.py,
+# where the suggestion costs most.
 TELLING = 0.02
 
 Losses = Mapping[int, Sequence[float]]  # of the cycles at each step of half a decade; inf where one diverged
@@ -57,8 +57,6 @@ class Race:
     losses: what decides, the validation losses or, without a validation, the training losses. trials: what was trained.
     """
 
-    box: Sandbox
-    bar: ExperimentBar
     center: Any
     n_batches: int
     n_iter: int
@@ -66,64 +64,58 @@ class Race:
     losses: dict[int, list[float]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
 
-    def run(self, budget: int, behind: int = 0) -> None:
-        """Train until another cycle would be more than `budget` batches. behind: batches on the bar before the race."""
+    def run(self, box: Sandbox, bar: ExperimentBar, budget: int, n_done: int = 0) -> None:
+        """Train until another cycle would be more than `budget` batches. n_done: batches on the bar before the race."""
         left = budget
         while left >= self.n_batches:
-            left -= self._train(next_step(self.losses) if self.losses else 0, behind + budget - left)
+            self._train(box, bar, next_step(self.losses) if self.losses else 0, n_done + budget - left)
+            left -= self.trials[-1].batches
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
         return scaled(self.center, 10 ** (step / 2)) if step else self.center
 
-    def _train(self, step: int, behind: int) -> int:
-        """Train a cycle; returns how many batches it took."""
+    def _train(self, box: Sandbox, bar: ExperimentBar, step: int, n_done: int) -> None:
         peak, seed = self.peak(step), self.seed + len(self.losses.get(step, []))
-        with self.box.copy(seed) as (twin, _):
-            moves_bar = self.bar.begin(f"peak {peak_in_words(peak)}", behind)
+        with box.copy(seed) as (twin, _):
+            bar.begin(f"peak {peak_in_words(peak)}", n_done)
             stops = _StopsIfLost()
-            twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=[stops, moves_bar])
+            twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=[stops, bar])
             losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
         valid_loss = float(valid_losses[-1]) if valid_losses else None
         loss = losses[-1] if valid_loss is None else valid_loss
         diverged = stops.is_lost or not isfinite(loss)
         self.losses.setdefault(step, []).append(inf if diverged else loss)
         self.trials.append(Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged))
-        return len(losses)
 
     def why(self, is_whole: bool = True) -> str:
         """What the race has measured, how sure it is, and what it leaves open. is_whole: whether it has ended."""
         best, tried = best_step(self.losses), sorted(self.losses)
         means = {step: float(np.mean(self.losses[step])) for step in tried}
+        in_words = {step: f"{mean:.4g}" if isfinite(mean) else "diverged" for step, mean in means.items()}
+        others = ", ".join(f"{in_words[o]} at {peak_in_words(self.peak(o))}" for o in tried if o != best)
         which = "validation" if any(o.valid_loss is not None for o in self.trials) else "training"
-        others = ", ".join(
-            f"{f'{means[step]:.4g}' if isfinite(means[step]) else 'diverged'} at {peak_in_words(self.peak(step))}"
-            for step in tried
-            if step != best
-        )
+
+        def if_larger(what: str) -> str:
+            return f": a larger budget {what}." if is_whole else "."
+
         said = f"After a cycle of {self.n_batches} batches the {which} loss is lowest at this peak: {means[best]:.4g}"
         said += f" ({others})." if others else "; no other peak was tried."
         if len(tried) > 2 and max(means.values()) - means[best] < TELLING * abs(means[best]):
-            said += (
-                f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart: the peak matters "
-                "little, or the cycles were too short to learn anything."
-            )
+            said += f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart:"
+            said += " the peak matters little, or the cycles were too short to learn anything."
             said += " A much larger budget makes them longer." if is_whole else ""
+        said += "" if is_whole else " The race was interrupted."
         noise = self._noise()
-        if not is_whole:
-            said += " The race was interrupted."
         if noise is None:
-            said += " One run each does not tell the noise" + (
-                ": a larger budget repeats the best." if is_whole else "."
-            )
+            said += " One run each does not tell the noise" + if_larger("repeats the best")
         else:
             said += f" Runs at one peak differ by {noise:.2g} (sd)."
             for step in (best - 1, best + 1):
                 if step in means and means[step] - means[best] < 2 * noise * self._share_of_noise(best, step):
                     said += f" {peak_in_words(self.peak(step))} is as good within noise."
         if best in (tried[0], tried[-1]) and len(tried) > 1:
-            said += f" No {'lower' if best == tried[0] else 'higher'} peak was tried"
-            said += ": a larger budget would." if is_whole else "."
+            said += f" No {'lower' if best == tried[0] else 'higher'} peak was tried" + if_larger("would")
         return said
 
     def _noise(self) -> float | None:

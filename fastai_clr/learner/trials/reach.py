@@ -3,9 +3,11 @@
 import dis
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from inspect import getattr_static
+from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 
 from ..fastai2 import OF_TORCH_COMPILE, before_compile, is_of_torch_compile
 
+FUNCTIONS = (MethodType, partial, FunctionType)
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, BuiltinFunctionType)
 _DATA = (torch.Tensor, np.ndarray, pd.DataFrame, pd.Series, pd.Index, Image.Image)
 _LIBRARIES = {"fastai", "fastcore", "fastprogress", "fastai_clr", "torch", *sys.stdlib_module_names}
@@ -32,43 +35,34 @@ def is_data(o: Any) -> bool:
     return isinstance(o, _DATA) and not isinstance(o, torch.nn.Parameter)
 
 
-def reachable(*roots: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
-    """Each object that the roots hold, once; numbers, strings, classes and modules are left out.
+def reachable(root: Any, seen: dict[int, Any] | None = None, into: tuple[type, ...] = (object,)) -> Iterator[Any]:
+    """Each object that `root` holds, once, and `root`; numbers, strings, classes and modules are left out.
 
-    seen: objects by their id, at which to stop; those found are added.
+    seen: objects by their id, at which to stop; those found are added. into: the types whose objects are looked into.
     """
     seen = {} if seen is None else seen  # the objects, too: an id is unique while its object lives
-    stack = list(roots)
+    stack = [root]
     while stack:
         o = stack.pop()
         if isinstance(o, _ATOMS) or id(o) in seen:
             continue
         seen[id(o)] = o
         yield o
-        stack.extend(_parts(o))
+        if isinstance(o, into):
+            stack.extend(_parts(o))
 
 
 def is_made_of(o: Any, objects: dict[int, Any]) -> bool:
     """Whether `o` is one of the objects by their id, or a bound method, partial or closure that holds one."""
-    seen: dict[int, Any] = {}
-    stack = [o]
-    while stack:
-        o = stack.pop()
-        if id(o) in objects:
-            return True
-        if isinstance(o, (MethodType, partial, FunctionType)) and id(o) not in seen:
-            seen[id(o)] = o
-            parts = list(_parts(o))
-            stack += parts + [v for part in parts if type(part) in (tuple, dict) for v in _parts(part)]
-    return False
+    held = reachable(o, into=(*FUNCTIONS, tuple, dict)) if isinstance(o, FUNCTIONS) else [o]
+    return any(id(part) in objects for part in held)
 
 
 def _parts(o: Any) -> Iterator[Any]:
-    if is_data(o):
+    if is_data(o) or (isinstance(o, FunctionType) and is_of_torch_compile(o)):
         return
     if isinstance(o, Mapping):
-        yield from list(o.keys())
-        yield from list(o.values())
+        yield from [*o.keys(), *o.values()]
     elif isinstance(o, (list, tuple, set, frozenset, deque)):
         yield from o
     elif isinstance(o, partial):
@@ -76,18 +70,13 @@ def _parts(o: Any) -> Iterator[Any]:
     elif isinstance(o, MethodType):
         yield from (o.__self__, o.__func__)
     elif isinstance(o, FunctionType):
-        if is_of_torch_compile(o):
-            return
         yield from [*_cells(o).values(), *_defaults(o).values()]
     yield from (v for name, v in getattr(o, "__dict__", {}).items() if name not in OF_TORCH_COMPILE)
     for cls in type(o).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__") and hasattr(type(o), name):
-                try:
-                    yield object.__getattribute__(o, name)
-                except AttributeError:
-                    pass  # not set
+        for slot in vars(cls).values() if "__slots__" in vars(cls) else ():
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):  # it is not set
+                    yield slot.__get__(o)
 
 
 def references(o: Any, seen: dict[int, Any]) -> Iterator[tuple[FunctionType, str, Any]]:
@@ -96,26 +85,24 @@ def references(o: Any, seen: dict[int, Any]) -> Iterator[tuple[FunctionType, str
     Looked into are inner functions, the user's functions and classes that are named, and what a named object holds.
     seen: functions, classes and objects by their id, at which to stop; those found are added.
     """
-    functions = [o] if isinstance(o, FunctionType) else list(_methods(type(o), _NOT_IN_A_COPY, seen))
-    while functions:
-        function = functions.pop()
-        if id(function) in seen:
+    functions = [o] if isinstance(o, FunctionType) else _methods(type(o), _NOT_IN_A_COPY)
+    stack = [(function, "", function) for function in functions]  # the function that names an object, the name, it
+    while stack:
+        function, name, o = stack.pop()
+        is_object = not isinstance(o, (FunctionType, *_ATOMS))
+        if is_object:
+            yield function, name, o
+        if id(o) in seen or not (is_object or isinstance(o, (FunctionType, type))):
             continue
-        seen[id(function)] = function
-        for name, named in _names(function):
-            stack = [named]
-            while stack:
-                o = stack.pop()
-                if isinstance(o, FunctionType):
-                    functions.append(o)
-                elif isinstance(o, type):
-                    functions.extend(_methods(o, (), seen))
-                elif not isinstance(o, _ATOMS):
-                    yield function, name, o
-                    if id(o) not in seen:
-                        seen[id(o)] = o
-                        functions.extend(_methods(type(o), _NOT_IN_A_COPY, seen))
-                        stack.extend(() if _is_shell(o) else _parts(o))
+        seen[id(o)] = o
+        if isinstance(o, FunctionType):
+            stack += [(o, *named) for named in _names(o)]
+        elif isinstance(o, type):
+            stack += [(function, name, method) for method in _methods(o)]
+        else:
+            is_notebook = _package(type(o)) in ("IPython", "ipykernel")  # which holds all that a notebook names
+            parts = () if is_notebook else _parts(o)
+            stack += [(function, name, part) for part in (*_methods(type(o), _NOT_IN_A_COPY), *parts)]
 
 
 def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -148,12 +135,10 @@ def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _attribute(o: Any, name: str) -> Any:
-    if isinstance(o, ModuleType):
-        return vars(o).get(name)  # `getattr` may import
-    if isinstance(o, type):
-        found = next((vars(cls)[name] for cls in o.__mro__ if name in vars(cls)), None)
-        return getattr(found, "__func__", found)
-    return getattr(o, name, None)
+    if isinstance(o, DataLoaders):
+        return getattr(o, name, None)
+    found = getattr_static(o, name, None)  # `getattr` of a module may import
+    return found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -168,10 +153,8 @@ def _cells(function: FunctionType) -> dict[str, Any]:
     """What a function's closure holds, by name."""
     contents = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
-        try:
+        with suppress(ValueError):  # it is not set yet
             contents[name] = cell.cell_contents
-        except ValueError:
-            pass  # not set yet
     return contents
 
 
@@ -180,14 +163,14 @@ def _defaults(function: FunctionType) -> dict[str, Any]:
     return dict(zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults)) | (function.__kwdefaults__ or {})
 
 
-def _methods(cls: type, without: tuple[str, ...], seen: dict[int, Any]) -> Iterator[FunctionType]:
+def _methods(cls: type, without: Sequence[str] = ()) -> Iterator[FunctionType]:
     """The methods and properties of a class of the user's and of those that it inherits from."""
     for base in cls.__mro__:
         if not _is_installed(_package(base)):
             for name, o in vars(base).items():
                 if name not in without:
                     wrapped = [getattr(o, part, None) for part in ("__func__", "fget", "fset", "func")]
-                    yield from (f for f in (o, *wrapped) if isinstance(f, FunctionType) and id(f) not in seen)
+                    yield from (f for f in (o, *wrapped) if isinstance(f, FunctionType))
 
 
 def _package(o: Any) -> str:
@@ -203,8 +186,3 @@ def _is_installed(package: str) -> bool:
     file = getattr(sys.modules.get(package), "__file__", None) or ""
     installed = package in _LIBRARIES or "site-packages" in file or "dist-packages" in file
     return installed and package != "__main__"  # whose file may be that of pytest or a kernel
-
-
-def _is_shell(o: Any) -> bool:
-    """Whether `o` is a notebook's, which holds all that a notebook names."""
-    return _package(type(o)) in ("IPython", "ipykernel")

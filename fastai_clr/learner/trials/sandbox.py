@@ -5,12 +5,11 @@ import copyreg
 import gc
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 from uuid import uuid4
 
@@ -23,49 +22,48 @@ from fastcore.imports import noop
 from torch import nn
 from torch.utils.data import Sampler
 
-from ..fastai2 import can_deepcopy, compile_as, compile_contexts, is_loader_iterator, version_of
+from ..fastai2 import can_deepcopy, compile_as, compile_contexts, instance_attribute, is_loader_iterator, version_of
 from ..loop.callback import CLRCallback
 from ..loop.running import hypers_before_fit, is_in_a_fit
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from .optimizer_copy import OptimizerCopy
-from .reach import is_data, is_made_of, reachable, references
+from .reach import FUNCTIONS, is_data, is_made_of, reachable, references
 from .seeding import seed_everything
 
 _SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb comet neptune azureml captum".split()}
 
 
-def sandbox(learn: Learner, cbs: Sequence[Any] = ()) -> "Sandbox":
-    """Copies of `learn`, and of the callbacks `cbs` with it. Afterwards the global random numbers go on as before.
-
-    Raises ValueError in several processes, and if a function, which is not copied, refers to the Learner or its model.
-
-    >>> with sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
-    ...     with box.copy(seed=0) as (twin, _):
-    ...         twin.fit(1, 1e-2)
-    """
-    if num_distrib() > 1:
-        raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
-    return Sandbox(learn, cbs)
-
-
 class Sandbox:
-    """Makes copies of a Learner, one at a time: before the next is made, the last one is collected.
+    """Copies of `learn`, and of the callbacks `cbs` with it, one at a time: before the next, the last is collected.
 
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
     random generators in data sets and transforms. Shared are the data: tensors, arrays, tables and images. The
     optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its state.
-    Left out are `learn.sched`, callbacks with `take_part = False`, callbacks of the Learner that show, save or log, or
-    stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say its logger.
+    Left out are `learn.sched`, `learn.interrupted`, callbacks with `take_part = False`, callbacks of the Learner that
+    show, save or log, or stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say
+    its logger. Afterwards the global random numbers go on as before.
+
+    Raises ValueError in several processes, without a Recorder, and if a function, which is not copied, refers to the
+    Learner or its model by name.
+
+    >>> with Sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
+    ...     with box.copy(seed=0) as (twin, _):
+    ...         twin.fit(1, 1e-2)
     """
 
-    def __init__(self, learn: Any, cbs: Sequence[Any]):
+    def __init__(self, learn: Any, cbs: Sequence[Any] = ()):
+        if num_distrib() > 1:
+            raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
+        if instance_attribute(learn, "recorder") is None:
+            raise ValueError("an experiment reads fastai's Recorder, but this Learner has none")
         self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
         classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
         left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}
         left_out |= {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
         held = dict(vars(learn))
-        theirs = {name: o for name, o in held.items() if name in ("sched", "logger") or is_made_of(o, left_out)}
+        results = ("sched", "logger", "interrupted")
+        theirs = {name: o for name, o in held.items() if name in results or is_made_of(o, left_out)}
         self._left_out = list(theirs)
         roots = {name: held.pop(name) for name in ("splitter", "opt_func", "loss_func", "model")}
         roots |= {f"metrics[{i}]": o for i, o in enumerate(learn.metrics)}
@@ -76,33 +74,28 @@ class Sandbox:
         self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
         nothing = [*left_out.values(), *(o for o in everything if is_loader_iterator(o))]
         self._memo |= {id(o): None for o in [*nothing, theirs.get("sched"), learn.opt]}
-        methods = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]
-        self._memo |= {id(o): _do_nothing for o in methods if isinstance(o, (MethodType, partial, FunctionType))}
+        functions = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]
+        self._memo |= {id(o): _do_nothing for o in functions if isinstance(o, FUNCTIONS)}
         self._original = [(t, version_of(t), t.grad) for t in _tensors(learn)]
-        self._at_end: list[Callable[[], Any]] = []
 
     def __enter__(self) -> "Sandbox":
-        if not self._at_end:
-            self._is_frozen = False
-            self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
-            self._at_end = [
-                partial(shutil.rmtree, self._folder, ignore_errors=True),
-                gc.unfreeze,
-                partial(torch.set_rng_state, torch.get_rng_state()),
-                partial(np.random.set_state, np.random.get_state()),
-                partial(random.setstate, random.getstate()),
-                partial(torch.set_grad_enabled, torch.is_grad_enabled()),  # Ctrl-C may fall into the code of `no_grad`
-            ]
-            if torch.cuda.is_initialized():
-                self._at_end.append(partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+        self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
+        self._of_python, self._of_numpy = random.getstate(), np.random.get_state()
+        self._of_torch = torch.get_rng_state()
+        self._of_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        self._has_grad = torch.is_grad_enabled()
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """Put everything back. Each step may be repeated, so a sandbox that is entered twice withstands Ctrl-C here:
-        what the first exit has not done is done by the second."""
-        while self._at_end:
-            self._at_end[-1]()
-            self._at_end.pop()
+        """Put everything back. A sandbox is entered twice, so that the second exit does what Ctrl-C cuts from the
+        first: all of it may be done again."""
+        torch.cuda.set_rng_state_all(self._of_cuda)
+        torch.set_grad_enabled(self._has_grad)  # Ctrl-C may fall into the code of `no_grad`
+        random.setstate(self._of_python)
+        np.random.set_state(self._of_numpy)
+        torch.set_rng_state(self._of_torch)
+        gc.unfreeze()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
     def copy(self, seed: int | None = None, init: Any = None) -> Iterator[tuple[Any, list[Any]]]:
@@ -112,10 +105,9 @@ class Sandbox:
         made. Raises ValueError if the optimizer cannot be made, RuntimeError if training the copy changed the Learner's
         own model.
         """
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        if not self._is_frozen:
+        if not self._folder.exists():  # the first copy
+            self._folder.mkdir(mode=0o700)
             gc.freeze()  # collecting a copy then takes milliseconds: it need not look at all that was there before
-            self._is_frozen = True
         memo = self._memo | {id(t): t.detach().clone() for t in self._graphs}  # as `WeightDropout` leaves them
         memo |= {id(o): o for m in _modules(self._learn) for o in compile_contexts(m)}
         with hypers_before_fit(self._learn):
@@ -179,12 +171,8 @@ def _parameters(learn: Any) -> dict[int, Any]:
 
 
 def _tensors(learn: Any) -> list[torch.Tensor]:
-    return [
-        t
-        for module in _modules(learn)
-        for t in [*module.parameters(), *module.buffers()]
-        if not nn.parameter.is_lazy(t)
-    ]
+    tensors = (t for module in _modules(learn) for t in [*module.parameters(), *module.buffers()])
+    return [t for t in tensors if not nn.parameter.is_lazy(t)]
 
 
 def _shows_or_saves(cb: Any) -> bool:
@@ -214,20 +202,20 @@ def _shared(dls: Any) -> dict[int, Any]:
 
 def _uncopyable(objects: list[Any]) -> dict[int, Any]:
     """The objects whose type `deepcopy` cannot copy, say an open file: the copies share them."""
-    can_copy: dict[type, bool] = {FunctionType: True}
-    for o in objects:
-        if type(o) not in can_copy:
-            if is_data(o) or isinstance(o, (torch.Tensor, nn.Module, Learner)) or hasattr(o, "__deepcopy__"):
-                can_copy[type(o)] = True
-                continue
-            try:
-                how = o.__reduce_ex__(4)
-                if how[0] is copyreg.__newobj__:
-                    how[0](*how[1])  # a compiled class, of plum in older transforms say, may want its arguments here
-                can_copy[type(o)] = True
-            except Exception:
-                can_copy[type(o)] = can_deepcopy(type(o))
+    can_copy = {cls: _can_copy(o) for cls, o in {type(o): o for o in objects}.items()}
     return {id(o): o for o in objects if not can_copy[type(o)]}
+
+
+def _can_copy(o: Any) -> bool:
+    if isinstance(o, (nn.Module, Learner)) or is_data(o) or hasattr(o, "__deepcopy__") or can_deepcopy(type(o)):
+        return True
+    try:
+        how = o.__reduce_ex__(4)
+        if how[0] is copyreg.__newobj__:
+            how[0](*how[1])  # a compiled class, of plum in older transforms say, may want its arguments here
+        return True
+    except Exception:
+        return False
 
 
 def _held(learn: Any, roots: dict[str, Any], left_out: dict[int, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Random numbers: a seed for all that a Learner draws from."""
+"""Seed everything from which a Learner draws random numbers."""
 
 import random
 from typing import Any

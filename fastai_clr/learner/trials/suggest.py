@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from functools import partial
 from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from fastai.learner import Learner
-from fastai.torch_core import num_distrib
 
 from ...report.peaks import peak_in_words
 from ...report.suggestion import Suggestion, Trial
@@ -16,13 +16,12 @@ from ...schedules.checks import check_number
 from ...schedules.cycles import Cycles
 from ..calls.arguments import check_lr, optimizer_for_fit
 from ..calls.short_errors import plan_then_run
-from ..fastai2 import instance_attribute
 from ..loop.loaders import batches_per_epoch
 from .finder import DIVISOR, FINDER_BATCHES, Curve, find_curve, peak_of
-from .interruption import forget_interrupted, result_of
+from .interruption import run_experiment
 from .progress import ExperimentBar
 from .race import FEWEST, Race, best_step, cycle_length, half_decade, two_digits
-from .sandbox import sandbox
+from .sandbox import Sandbox
 
 DIV = CUT_DIV = 10
 N_FINDERS = 3  # where lr_find decides alone; where it only says where a race starts, one
@@ -70,61 +69,49 @@ def suggest_clr(
     lr = check_lr("lr", lr, len(optimizer_for_fit(self, False).hypers))
     budget = check_number("budget", budget, least=0)
     seed = check_number("seed", seed, least=0, integer=True)
-    if instance_attribute(self, "recorder") is None:
-        raise ValueError("suggest_clr reads fastai's Recorder, but this Learner has none")
     n_iter = batches_per_epoch(self.dls)
     first_cycle = int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
-    if (lr is None or budget) and num_distrib() > 1:
-        raise ValueError(f"in several processes suggest_clr needs lr and no budget, but given lr={lr!r}, {budget=}")
-    n_find, length = _lengths(lr, budget, n_epoch * n_iter, first_cycle) if budget else (0, 0)
+    n_budget = int(budget * n_epoch * n_iter)
+    n_find, length = _lengths(lr, n_budget, n_epoch * n_iter, first_cycle) if budget else (0, 0)
 
-    def run() -> Suggestion:
-        peak: Any = lr
-        why, curves, trials, stop = "The peak is the one you gave.", [], [], None
-        forget_interrupted(self)
+    box = Sandbox(self) if lr is None or budget else None
+    race = Race(WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
+    curves: list[Curve] = []
+
+    def train() -> None:
+        if box is None:  # the peak is given
+            return
+        with ExperimentBar(self, n_budget or N_FINDERS * FINDER_BATCHES) as bar, box, box:
+            if n_find:
+                bar.begin("lr_find", 0)
+                race.center = half_decade(peak_of([find_curve(box, seed, bar)]) or WITHOUT_FINDER)
+            if budget:
+                race.run(box, bar, n_budget - n_find, n_find)
+            else:
+                for k in range(N_FINDERS):
+                    bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
+                    curves.append(find_curve(box, seed + k, bar))
+
+    def suggestion(stop: KeyboardInterrupt | None) -> Suggestion:
         if budget:
-            peak, why, trials, stop = _by_race(self, lr, int(budget * n_epoch * n_iter), n_find, length, n_iter, seed)
+            peak, why = _of_race(race, stop)
         elif lr is None:
-            peak, why, curves, stop = _by_finders(self, seed)
+            peak, why = _of_finders(curves, stop)
+        else:
+            peak, why = lr, "The peak is the one you gave."
         why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
         of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
         call = f"learn.fit_clr({n_epoch}, {peak_in_words(peak)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
         # dtype: an older pandas cannot read the strings of pandas 3
         names = pd.Index([o.name for o in fields(Trial)], dtype=object)
-        table = pd.DataFrame([asdict(o) for o in trials], columns=names)
-        return result_of(self, Suggestion(peak, DIV, CUT_DIV, why, call, table, curves), stop)
+        table = pd.DataFrame([asdict(o) for o in race.trials], columns=names)
+        return Suggestion(peak, DIV, CUT_DIV, why, call, table, curves)
 
-    return run
-
-
-def _by_finders(learn: Any, seed: int) -> tuple[float, str, list[Curve], KeyboardInterrupt | None]:
-    """The peak that `lr_find` alone suggests, why, its curves, and the interruption if there was one."""
-    curves: list[Curve] = []
-    stop = None
-    with ExperimentBar(learn, N_FINDERS * FINDER_BATCHES) as bar, sandbox(learn) as box, box:
-        try:
-            for k in range(N_FINDERS):
-                moves_bar = bar.begin(f"lr_find {k + 1} of {N_FINDERS}", k * FINDER_BATCHES)
-                curves.append(find_curve(box, seed + k, moves_bar))
-            bar.finish()
-        except KeyboardInterrupt as interruption:
-            stop = interruption
-    peak = peak_of(curves) if curves else None
-    if stop is not None and peak is None:
-        raise stop
-    if peak is None:
-        raise ValueError(
-            "lr_find's loss does not fall at any rate (is the model trained already?): give lr=, or budget=1"
-        )
-    alone = [o for curve in curves if (o := peak_of([curve]))]
-    between = f", single runs say {min(alone):.2g} to {max(alone):.2g}" if len(alone) > 1 else ""
-    why = f"The loss of lr_find has done nine tenths of its fall at {DIVISOR * peak:.2g}; the peak is a quarter of that"
-    return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}", curves, stop
+    return partial(run_experiment, self, train, suggestion)
 
 
-def _lengths(lr: Any, budget: float, n_batches: int, first_cycle: int) -> tuple[int, int]:
+def _lengths(lr: Any, n_budget: int, n_batches: int, first_cycle: int) -> tuple[int, int]:
     """The batches for `lr_find` before a race, and those in each of its cycles; ValueError if they are too few."""
-    n_budget = int(budget * n_batches)
     n_find = FINDER_BATCHES if lr is None and n_budget >= 5 * FINDER_BATCHES else 0
     if first_cycle < FEWEST:
         raise ValueError(
@@ -140,25 +127,24 @@ def _lengths(lr: Any, budget: float, n_batches: int, first_cycle: int) -> tuple[
     return n_find, length
 
 
-def _by_race(
-    learn: Any, lr: Any, budget: int, n_find: int, length: int, n_iter: int, seed: int
-) -> tuple[Any, str, list[Trial], KeyboardInterrupt | None]:
-    """The peak that wins a race of at most `budget` batches, why, its cycles, and the interruption if there was one."""
-    stop = None
-    with ExperimentBar(learn, budget) as bar, sandbox(learn) as box, box:
-        race = Race(box, bar, WITHOUT_FINDER if lr is None else lr, length, n_iter, seed)
-        try:
-            if n_find:
-                curve = find_curve(box, seed, bar.begin("lr_find", 0))
-                race.center = half_decade(peak_of([curve]) or WITHOUT_FINDER)
-            race.run(budget - n_find, n_find)
-            bar.finish()
-        except KeyboardInterrupt as interruption:
-            stop = interruption
-    if stop is not None and not any(isfinite(np.mean(o)) for o in race.losses.values()):
-        raise stop
-    best = best_step(race.losses)
-    if not isfinite(np.mean(race.losses[best])):
-        lowest = peak_in_words(race.peak(min(race.losses)))
-        raise ValueError(f"the loss diverged at every peak, the lowest was {lowest}: give a lower lr=")
-    return race.peak(best), race.why(is_whole=stop is None), race.trials, stop
+def _of_finders(curves: list[Curve], stop: KeyboardInterrupt | None) -> tuple[float, str]:
+    """The peak that `lr_find` alone suggests, and why. Raises `stop`, or else ValueError, if there is none."""
+    peak = peak_of(curves) if curves else None
+    if peak is None:
+        raise stop or ValueError(
+            "lr_find's loss does not fall at any rate (is the model trained already?): give lr=, or budget=1"
+        )
+    alone = [o for curve in curves if (o := peak_of([curve]))]
+    between = f", single runs say {min(alone):.2g} to {max(alone):.2g}" if len(alone) > 1 else ""
+    why = f"The loss of lr_find has done nine tenths of its fall at {DIVISOR * peak:.2g}; the peak is a quarter of that"
+    return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}"
+
+
+def _of_race(race: Race, stop: KeyboardInterrupt | None) -> tuple[Any, str]:
+    """The peak that wins the race, and why. Raises `stop`, or else ValueError, if every cycle diverged."""
+    if not any(isfinite(np.mean(o)) for o in race.losses.values()):
+        raise stop or ValueError(
+            f"the loss diverged at every peak, the lowest was {peak_in_words(race.peak(min(race.losses)))}: "
+            "give a lower lr="
+        )
+    return race.peak(best_step(race.losses)), race.why(is_whole=stop is None)

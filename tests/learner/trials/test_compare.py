@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from fastai_clr.all import CircularLR, CLRCallback, Comparison, Suggestion
-from fastai_clr.learner.trials.sandbox import sandbox
+from fastai_clr.learner.trials.sandbox import Sandbox
 from helpers import DIGITS, OPTIMIZERS, PIXELS, WITHOUT_THE_PLUGIN, Probe, make_tabular, run_code, state_of
 
 TWO = {"flat": "constant", "triangle": CircularLR(32, 5)}
@@ -173,7 +173,7 @@ def test_a_run_is_what_fit_would_have_trained(learner):
         ("one_cycle", lambda twin: twin.fit_one_cycle(2, 1e-2)),
         ("restarts", lambda twin: twin.fit_clr(2, 1e-2, 4, 2, n_cycles=2)),
     ]:
-        with sandbox(learn) as box, box.copy(0) as (twin, _):
+        with Sandbox(learn) as box, box.copy(0) as (twin, _):
             fit(twin)
             np.testing.assert_array_equal(rates[name], twin.sched.lrs)
             last = comparison.history.loc[(name, 0, 2)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastai_clr.learner.trials.finder import find_curve, peak_of
-from fastai_clr.learner.trials.sandbox import sandbox
+from fastai_clr.learner.trials.sandbox import Sandbox
 
 RATES = np.geomspace(1e-5, 10, 61)  # ten batches per decade
 
@@ -55,7 +55,7 @@ def test_without_a_fall_there_is_no_guess(curves):
 
 
 def test_a_curve_is_lr_finds(learn):
-    with sandbox(learn) as box:
+    with Sandbox(learn) as box:
         (rates, losses), again, other = (find_curve(box, seed) for seed in (3, 3, 4))
         with box.copy(3) as (twin, _):
             twin.lr_find(start_lr=1e-5, show_plot=False, suggest_funcs=None)

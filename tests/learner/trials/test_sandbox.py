@@ -1,5 +1,6 @@
 """Copies of a Learner to experiment on: alike among themselves, and nothing of the Learner is touched."""
 
+import contextlib
 import gc
 import pickle
 import random
@@ -27,11 +28,13 @@ from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
 from fastcore.imports import noop
 from torch import nn
+from torch.autograd import grad_mode
 from torch.utils.data import BatchSampler, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from fastai_clr.all import CircularLR, CLRCallback
+from fastai_clr.learner.trials import compare, progress
 from fastai_clr.learner.trials.reach import reachable
-from fastai_clr.learner.trials.sandbox import sandbox
+from fastai_clr.learner.trials.sandbox import Sandbox
 from helpers import DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
 
 THREE = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85), "c": CircularLR(10, 5, 0.95, 0.85)}
@@ -215,7 +218,7 @@ def test_a_recurrent_state_stays(tmp_path):
 
 
 def test_the_data_are_shared_and_the_rest_is_not(learn):
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         assert twin.dls.train.dataset[0][0] is learn.dls.train.dataset[0][0]
         assert twin.dls.train is not learn.dls.train and twin.dls.train.rng is not learn.dls.train.rng
         assert twin.model is not learn.model and twin.metrics[0] is not learn.metrics[0]
@@ -228,7 +231,7 @@ def test_an_optimizer_that_the_user_built_trains_the_copy(learner):
     learn.opt_func = OptimWrapper(opt=torch.optim.AdamW(learn.model.parameters(), lr=1e-3))
     learn.fit(1, 1e-3)
     before, state = weights_of(learn), str(learn.opt.state_dict())
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         twin.fit(1, 1e-2)
         assert weights_of(twin) != before
     assert weights_of(learn) == before and str(learn.opt.state_dict()) == state and learn.opt is learn.opt_func
@@ -299,7 +302,7 @@ def test_what_the_learner_holds_of_a_callback_that_is_left_out_is_left_out(what,
     if what != "the callback":
         learn.add_cb(Holds(held))
         learn.model[0].register_forward_hook(held)
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         twin.fit(1, 1e-2)
         assert "write" not in vars(twin) and twin.logger is noop
         assert not any(isinstance(o, CSVLogger) for o in reachable(twin))
@@ -389,7 +392,7 @@ def test_a_copy_trains_with_the_optimizer_that_the_learner_has(learner, tmp_path
     if trained:
         learn.fit(1, 1e-2)
     before = None if learn.opt is None else pickle.dumps(learn.opt.state_dict())
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         twin.fit(1, 1e-3)
         assert not any(p is q for g in twin.opt.param_lists for p in g for q in learn.model.parameters())
         assert type(twin.opt) is type(learn.opt) or learn.opt is None
@@ -420,7 +423,7 @@ def test_weight_decay_of_batch_norm_and_what_is_frozen_stay_as_they_are(learner)
         for p, *_ in learn.opt.all_params()
     ]
     assert {"force_train": True, "do_wd": False} in flags
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         assert [twin.opt.state[p] for p, *_ in twin.opt.all_params()] == flags
         twin.opt.freeze_to(-1)
         assert [p.requires_grad for p in twin.model.parameters()] == [p.requires_grad for p in learn.model.parameters()]
@@ -431,7 +434,7 @@ def test_an_experiment_inside_a_fit_has_the_hyper_parameters_from_before_it(lear
 
     class Inside(Callback):
         def after_epoch(self):
-            with sandbox(self.learn) as box, box.copy(0) as (twin, _):
+            with Sandbox(self.learn) as box, box.copy(0) as (twin, _):
                 moms.append((self.opt.hypers[0]["mom"], twin.opt.hypers[0]["mom"]))
 
     learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5, 0.95, 0.85), cbs=Inside())
@@ -442,7 +445,7 @@ def test_the_state_is_not_copied(learner):
     """It is twice as large as the model; the copies of a large model would need the memory."""
     learn = learner()
     learn.fit(1, 1e-3)
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         assert not any(isinstance(o, torch.Tensor) for state in twin.opt.state.values() for o in state.values())
 
 
@@ -455,7 +458,7 @@ def replace_all(model):
 def test_an_optimizer_for_new_layers_has_the_learners_hyper_parameters(learner, name):
     learn = learner(n_groups=3)
     OPTIMIZERS_SET[name](learn)
-    with sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
         assert [dict(h) for h in twin.opt.hypers] == [dict(h) for h in learn.opt.hypers]
         assert [id(p) for g in twin.opt.param_lists for p in g] == [id(p) for p in twin.model.parameters()]
 
@@ -465,7 +468,7 @@ def test_a_torch_optimizer_for_new_layers_has_the_learners_hyper_parameters(lear
     learn.create_opt()
     learn.opt.set_hyper("eps", [1.0, 0.1, 0.01])
     learn.opt.set_hyper("mom", 0.5)
-    with sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0, replace_all) as (twin, _):
         assert [g["eps"] for g in twin.opt.opt.param_groups] == [1.0, 0.1, 0.01]
         assert twin.opt.opt.param_groups[0]["betas"] == (0.5, 0.99) or twin.opt.hypers[0]["mom"] == 0.5
 
@@ -492,7 +495,7 @@ def test_new_layers_are_refused_where_opt_func_makes_another_optimizer(learner, 
 def test_new_values_in_place_keep_the_optimizer(learner, name):
     learn = learner(n_groups=3)
     OPTIMIZERS_SET[name](learn)
-    with sandbox(learn) as box, box.copy(0, lambda model: [o.reset_parameters() for o in model]) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0, lambda model: [o.reset_parameters() for o in model]) as (twin, _):
         twin.fit(1, 1e-3)
 
 
@@ -516,7 +519,7 @@ def test_an_optimizer_that_its_class_cannot_make_anew_is_made_by_opt_func(learne
     learn = learner(n_groups=3, opt_func=partial(OptimWrapper, opt=partial(NeedsMore, base=1)))
     learn.fit(1, 1e-3)
     learn.opt.set_hyper("wd", 0.3)
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         assert type(twin.opt.opt) is NeedsMore and twin.opt.opt.base == 1 and twin.opt.hypers[2]["wd"] == 0.3
     learn.opt_func = Adam
     with pytest.raises(ValueError, match="opt_func should make .* like learn.opt, .* since its class wants more"):
@@ -570,7 +573,7 @@ def test_what_is_compiled_trains_as_such_in_fits_and_copies(learner, how, traine
     assert results[0].runs[0].losses.tolist() == pytest.approx(results[1].runs[0].losses.tolist(), rel=1e-5)
     assert weights_of(learn) == weights
     assert trained or len(graphs) > before or not counts  # the copies share what is compiled
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         for o, copied in zip(learn.model.modules(), twin.model.modules()):
             assert type(o) is type(copied)
             assert (o._compiled_call_impl is None) == (copied._compiled_call_impl is None)
@@ -586,7 +589,7 @@ def test_a_copy_of_a_compiled_model_is_collected(learner):
     learn, copies = learner(2), []
     learn.splitter = lambda model: list(model.parameters())
     compiled(learn, "torch.compile", [])
-    with sandbox(learn) as box:
+    with Sandbox(learn) as box:
         for seed in range(3):
             with box.copy(seed) as (twin, _):
                 assert [o() for o in copies] == [None] * seed
@@ -599,7 +602,7 @@ def test_a_compiled_function_may_not_refer_to_the_learner(learn):
     f = in_a_notebook(learn, METRIC + "learn.epoch")["metric"]
     learn.metrics = [torch.compile(f, backend="eager")]
     with pytest.raises(ValueError, match=r"metrics\[0\] should not refer .* function metric uses 'learn'"):
-        sandbox(learn)
+        Sandbox(learn)
 
 
 # -- what takes part -----------------------------------------------------------------------------------------------------------
@@ -638,7 +641,7 @@ def test_what_cannot_be_copied_is_shared(learn, tmp_path):
 
 def test_one_copy_at_a_time(learn):
     copies = []
-    with sandbox(learn) as box:
+    with Sandbox(learn) as box:
         for seed in range(3):
             with box.copy(seed) as (twin, _):
                 assert [o() for o in copies] == [None] * seed
@@ -657,7 +660,7 @@ def test_new_layers_of_init_are_trained(learn):
         seen.append(model[1])
 
     before = weights_of(learn)
-    with sandbox(learn) as box, box.copy(0, init) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0, init) as (twin, _):
         first = seen[0].weight.detach().clone()
         twin.fit(1, 1e-2)
         assert twin.model[1] is seen[0] and not torch.equal(seen[0].weight, first)
@@ -694,13 +697,13 @@ def refers(learn):
 )
 def test_a_function_that_uses_the_original_by_name_is_named_before_training(learn, what, experiment):
     refers(learn)[what]()
-    before = weights_of(learn)
+    before, learn.interrupted = weights_of(learn), "an earlier result"
     with pytest.raises(
         ValueError,
         match=f"{what} should not refer to the Learner or its model by name, but its function .* uses '(learn|model)'",
     ):
         experiment(learn)
-    assert weights_of(learn) == before
+    assert weights_of(learn) == before and learn.interrupted == "an earlier result"
 
 
 def test_a_global_counts_as_a_name(learn, monkeypatch):
@@ -777,7 +780,7 @@ REFERENCES = {
 def test_a_metric_may_not_refer_to_the_learner_by(how, learn):
     learn.metrics = [in_a_notebook(learn, REFERENCES[how])["metric"]]
     with pytest.raises(ValueError, match=r"metrics\[0\] should not refer to the Learner or its model by name"):
-        sandbox(learn)
+        Sandbox(learn)
 
 
 CALLBACK = "class Cb(Callback):\n  def __init__(self): self.seen = []\n  def after_epoch(self): "
@@ -798,13 +801,13 @@ def test_a_callback_may_not_refer_to_the_learner_by(how, learn):
     if "cb" not in names:
         learn.add_cb(names["Cb"]())
     with pytest.raises(ValueError, match="callback Cb should not refer to the Learner or its model by name"):
-        sandbox(learn)
+        Sandbox(learn)
 
 
 def test_a_transform_may_not_refer_to_the_learner(learn):
     learn.dls.train.after_batch = in_a_notebook(learn, "def f(b): return b[0] * learn.epoch, b[1]")["f"]
     with pytest.raises(ValueError, match="dls should not refer to the Learner or its model by name"):
-        sandbox(learn)
+        Sandbox(learn)
 
 
 NO_REFERENCES = {
@@ -833,7 +836,7 @@ def test_a_partial_or_bound_method_that_is_held_is_copied(learn):
     epochs = []
     learn.metrics = [partial(lambda o, p, y: epochs.append(o.epoch) or 0.0, learn)]
     learn.on_end = learn.validate
-    with sandbox(learn) as box, box.copy(0) as (twin, _):
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
         twin.fit(2, 1e-2)
         assert epochs == [0, 0, 1, 1] and twin.on_end.__self__ is twin
 
@@ -844,7 +847,7 @@ def test_the_notebook_itself_is_no_reference(learn):
     shell.user_ns = in_a_notebook(learn, "class Cb(Callback):\n  def after_epoch(self): get_ipython()")
     shell.user_ns["get_ipython"] = shell.get_ipython
     learn.add_cb(shell.user_ns["Cb"]())
-    assert sandbox(learn)
+    assert Sandbox(learn)
 
 
 def test_a_callback_that_takes_the_learner_from_self_gets_that_of_its_copy(learn):
@@ -885,12 +888,35 @@ def test_several_processes_are_refused(learn, monkeypatch):
     monkeypatch.setattr("fastai_clr.learner.trials.sandbox.num_distrib", lambda: 2)
     with pytest.raises(ValueError, match="should run in one process, not in several"):
         learn.compare_schedules(1, 1e-2, ["constant"])
+    for arguments in ({}, {"budget": 2}, {"lr": 1e-2, "budget": 2}):
+        with pytest.raises(ValueError, match="should run in one process, not in several"):
+            learn.suggest_clr(1, **arguments)
+    assert learn.suggest_clr(1, 1e-2).lr == 1e-2  # trains nothing
 
 
-def test_a_learner_without_a_recorder_is_refused(learn):
+@pytest.mark.parametrize(
+    "experiment", [lambda o: o.compare_schedules(1, 1e-2, ["constant"]), lambda o: o.suggest_clr(1)]
+)
+def test_a_learner_without_a_recorder_is_refused(learn, experiment):
     learn.remove_cb(learn.recorder)
     with pytest.raises(ValueError, match="reads fastai's Recorder, but this Learner has none"):
-        learn.compare_schedules(1, 1e-2, ["constant"])
+        experiment(learn)
+
+
+def test_slots_are_reached_whatever_their_names():
+    class Base:
+        __slots__ = "one"
+
+    class Held(Base):
+        __slots__ = ("_two", "__three", "not_set", "__dict__")
+
+        def __init__(self):
+            self.one, self._two, self.__three, self.four = [1], [2], [3], [4]
+
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    assert sorted(o for o in reachable(Held()) if isinstance(o, list)) == [[1], [2], [3], [4]]
 
 
 # -- interrupted -----------------------------------------------------------------------------------------------------------
@@ -905,14 +931,18 @@ def shared_state():
 
 
 def interrupted_at(place, run, files):
-    """Run with Ctrl-C at the line of this number among the lines of the files; how many lines were run."""
-    n_lines = 0
+    """Run with Ctrl-C at the line of this number among the lines of the files; how many lines were run.
+
+    With place=0 nothing is interrupted, and each file must have run.
+    """
+    n_lines, ran = 0, set()
 
     def trace(frame, event, argument):
         nonlocal n_lines
-        if not frame.f_code.co_filename.endswith(files):
+        if frame.f_code.co_filename not in files:
             return None
         n_lines += 1
+        ran.add(frame.f_code.co_filename)
         if n_lines == place:
             raise KeyboardInterrupt
         return trace
@@ -925,10 +955,11 @@ def interrupted_at(place, run, files):
         return n_lines, error  # with all its frames, as a notebook keeps them
     finally:
         sys.settrace(before)
+    assert place or ran == set(files)
     return n_lines, None
 
 
-AT_THE_END = ("learner/sandbox.py", "random.py", "contextlib.py", "grad_mode.py")
+AT_THE_END = (sys.modules[Sandbox.__module__].__file__, random.__file__, contextlib.__file__, grad_mode.__file__)
 
 
 def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
@@ -936,7 +967,7 @@ def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, t
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def run():
-        with sandbox(learn) as box, box:
+        with Sandbox(learn) as box, box:
             with box.copy(0):
                 torch.set_grad_enabled(False)
                 random.random(), np.random.rand(), torch.rand(1)
@@ -956,7 +987,7 @@ def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, t
 def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
     learn = learner(2, n_valid=4)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    files = (*AT_THE_END, "learner/compare.py", "learner/progress.py")
+    files = (*AT_THE_END, compare.__file__, progress.__file__)
 
     def run():
         learn.compare_schedules(1, 1e-2, ["constant"], seeds=1)

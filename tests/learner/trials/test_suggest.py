@@ -112,7 +112,7 @@ def test_the_race_goes_towards_the_better_side_and_then_repeats(learner):
 def test_a_cycle_is_what_fit_would_train(learner):
     learn = learner(60, n_valid=200)
     trial = learn.suggest_clr(3, 1e-2, budget=1, seed=5).trials.iloc[0]
-    with suggest.sandbox(learn) as box, box.copy(5) as (twin, _):
+    with suggest.Sandbox(learn) as box, box.copy(5) as (twin, _):
         twin.fit(1e-2, 1, cycle_len=1, use_clr=(10, 10))
         assert (trial.peak, trial.seed, trial.batches) == (1e-2, 5, 60)
         assert (trial.valid_loss, trial.train_loss) == (twin.sched.val_losses[-1], twin.sched.losses[-1])
@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_suggestion(learner, budget):
     ],
 )  # fmt: skip
 def test_why_says_what_was_measured_how_sure_it_is_and_what_is_open(losses, said):
-    race = suggest.Race(None, None, 1e-2, 60, 20, 0, losses=losses)
+    race = suggest.Race(1e-2, 60, 20, 0, losses=losses)
     race.trials = [suggest.Trial(0.01, 0, 60, 0.5, 0.5, False)]
     words = race.why()
     assert words.startswith("After a cycle of 60 batches the validation loss is ")
@@ -196,7 +196,7 @@ def test_why_says_what_was_measured_how_sure_it_is_and_what_is_open(losses, said
     ],
 )
 def test_why_says_when_the_losses_hardly_tell_the_peaks_apart(losses, is_said):
-    words = suggest.Race(None, None, 1e-2, 60, 20, 0, losses=losses).why()
+    words = suggest.Race(1e-2, 60, 20, 0, losses=losses).why()
     assert ("These losses lie within 2%, so they hardly tell the peaks apart: " in words) == is_said
 
 
