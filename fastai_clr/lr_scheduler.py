@@ -71,6 +71,7 @@ class CLRScheduler(LRScheduler):
             )
         self.schedule, self.cycles, self._momentum_keys = schedule, cycles, momentum_keys
         self._timetable, self._n_batches, self._has_warned = Timetable(schedule, cycles), cycles.n_batches, False
+        self._timetable.row(min(last_epoch + 1, self._n_batches - 1))  # an error in a schedule of the user's comes now
         if lr is not None:
             for group, peak in zip(groups, peaks if len(peaks) > 1 else peaks * len(groups)):
                 group["initial_lr"] = peak
@@ -128,10 +129,12 @@ class CLRScheduler(LRScheduler):
         if given is not None and given != own:
             raise ValueError(f"state_dict should be that of {self.schedule!r}, but given one of {_in_words(given)}")
         for name in ("base_lrs", "_last_lr"):
-            n, n_given = len(self.base_lrs), len(as_list(state[name]))
-            if n_given != n:
-                raise ValueError(f"state_dict should be that of {n} parameter groups, but given one of {n_given}")
-            state[name] = [check_number(f"{name}[{i}]", o, least=0) for i, o in enumerate(state[name])]
+            n, given_rates = len(self.base_lrs), as_list(state[name])
+            if len(given_rates) != n:
+                raise ValueError(
+                    f"state_dict should be that of {n} parameter groups, but given one of {len(given_rates)}"
+                )
+            state[name] = [check_number(f"{name}[{i}]", o, least=0) for i, o in enumerate(given_rates)]
         for name, least in (("last_epoch", -1), ("_step_count", 0)):  # -1: a `SequentialLR` has not started it yet
             state[name] = check_number(name, state[name], least=least, integer=True)
         self.__dict__.update(state)

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from fastai_clr import CircularLR, CircularLRBeta, CosAnneal, Cycles
+from fastai_clr import CircularLR, CircularLRBeta, CosAnneal, Cycles, Schedule
 from fastai_clr.lr_scheduler import CLRScheduler
 from helpers import DIGITS, OPTIMIZERS, PIXELS, Probe
 
@@ -487,3 +487,26 @@ def test_it_says_its_schedule():
     )
     several = CLRScheduler(optimizer(), CosAnneal(), Cycles.of_batches(300, n_cycles=3))
     assert repr(several) == "CLRScheduler(CosAnneal(), 300 batches in 3 cycles)"
+
+
+def test_an_error_in_a_schedule_of_the_users_leaves_the_optimizer_alone():
+    class Fails(Schedule):
+        def factor(self, i, cycle):
+            raise ValueError("in the schedule")
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    before = [dict(o) for o in optimizer.param_groups]
+    for arguments in ({}, {"lr": 0.5}, {"lr": 0.5, "last_epoch": 3}):
+        with pytest.raises(ValueError, match="in the schedule"):
+            CLRScheduler(optimizer, Fails(), 10, **arguments)
+    assert optimizer.param_groups == before
+
+
+@pytest.mark.parametrize("name", ["base_lrs", "_last_lr"])
+def test_a_state_whose_rates_are_no_list_is_refused(name):
+    scheduler = CLRScheduler(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1), CircularLR(32, 5), 10)
+    before = scheduler.state_dict()
+    with pytest.raises(TypeError, match=rf"{name}\[0\] should be a number, but given 'x'"):
+        scheduler.load_state_dict({**before, name: "x"})
+    scheduler.load_state_dict({**before, name: 0.1})
+    assert scheduler.state_dict()[name] == [0.1]

@@ -6,7 +6,6 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .. import plot
-from ..plot.axes import score_label
 from ..schedules.schedule import Schedule
 from ..schedules.shapes import Constant
 from ..scores import gains, is_lower_better
@@ -127,7 +126,7 @@ class EpochRecord:
                 "validation data"
             )
         cycles = [(k, epochs, gain) for (k, epochs, _), gain in zip(self._finished_cycles(), self._gains(score))]
-        label = score_label(score, self.lower_is_better[score])
+        label = f"{score} (lower is better)" if self.lower_is_better[score] else score
         return plot.metrics([o for o, _ in points], [o for _, o in points], label, cycles, ax)
 
     def _index(self, name: str) -> int | None:
