@@ -21,8 +21,8 @@ class BatchRecord:
 
     # A batch takes 12 bytes: the number of its row in the timetable, and the loss. If the optimizer held another value
     # than the row's, that is kept, too: `_other_rates` has the number of the batch and the rate of each group,
-    # `_other_momentums` the number of the batch and the momentum (nan if there was none). If the schedule does not cycle
-    # momentum, an entry there holds until the next one. A fit without a schedule of ours has arrays instead.
+    # `_other_momentums` the number of the batch and the momentum (nan if there was none). If the schedule does not
+    # cycle momentum, an entry there holds until the next one. A fit without a schedule of ours has arrays instead.
 
     losses: "array[float]"
 
