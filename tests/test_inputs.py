@@ -186,7 +186,7 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
         "schedule": NOTHING, "n_cycles": NOTHING, "cycle_len": OFF, "cycle_mult": NOTHING, "cycle_save_name": NAMES, "best_save_name": NAMES,
     }),
     "CLRScheduler": (lambda o: partial(CLRScheduler, resumable(o.model)), dict(schedule=CircularLR(), cycles=30), {
-        "schedule": NOTHING, "cycles": NOTHING, "last_epoch": {"negative", "np.int -1", "0"},
+        "schedule": NOTHING, "cycles": NOTHING, "lr": OFF, "last_epoch": {"negative", "np.int -1", "0"},
     }),
     "CLRScheduler()": (lambda o: CLRScheduler, dict(schedule=CircularLR(), cycles=30), {"optimizer": NOTHING}),
     "by_name": (lambda o: by_name, {}, {"name": NOTHING}),
@@ -203,7 +203,7 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
     "fit, cosine": (lambda o: o.fit, dict(lrs=1e-2, n_cycle=1), {"cycle_len": OFF}),
     "fit, 1cycle": (lambda o: o.fit, dict(lrs=1e-2, n_cycle=1, cycle_len=1), {"use_clr_beta": OFF}),
     "fit_clr": (lambda o: o.fit_clr, dict(n_epoch=1, lr=1e-2), {
-        "n_epoch": NOTHING, "lr": OFF, "div": NOTHING, "cut_div": NOTHING, "n_cycles": NOTHING, "moms": OFF, "wd": OFF | ZEROS, "cbs": EMPTY,
+        "n_epoch": NOTHING, "lr": OFF, "div": OFF, "cut_div": OFF, "n_cycles": NOTHING, "moms": OFF, "wd": OFF | ZEROS, "cbs": EMPTY,
         "reset_opt": ON, "start_epoch": {"0"},
     }),
     "plot_schedule": (lambda o: o.plot_schedule, TRIANGLE_07, {"lrs": NOTHING, "n_cycle": NOTHING, "cycle_mult": NOTHING, "use_clr": OFF, "ax": OFF}),

@@ -131,10 +131,10 @@ def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _check_order(given: Mapping[str, Any]) -> None:
     """Raise TypeError if rate and number of cycles are swapped, as in fastai 2's order."""
     rate, n = _plain(given["n_cycle"]), _plain(given["lrs"])
-    is_rate = isinstance(rate, (slice, list)) or (_is_number(rate) and not float(rate).is_integer())
-    if not (is_rate and _is_number(n) and float(n).is_integer()):
+    is_rate = isinstance(rate, (slice, list)) or (isinstance(rate, Real) and not _is_whole(rate))
+    if not (is_rate and _is_whole(n)):
         return
-    n = int(float(n))
+    n = int(n)
     defaults, clr = {**ARGUMENTS, **_SHARED}, as_list(given["use_clr"])
     others = [
         name for name in given if name not in ("lrs", "n_cycle", "cycle_len") and given[name] is not defaults[name]
@@ -159,8 +159,8 @@ def _plain(o: Any) -> Any:
     return [_plain(item) for item in o] if is_several(o) else o.item() if getattr(o, "ndim", None) == 0 else o
 
 
-def _is_number(o: Any) -> bool:
-    return isinstance(o, Real) and not isinstance(o, bool)
+def _is_whole(o: Any) -> bool:
+    return isinstance(o, Integral) or (isinstance(o, Real) and float(o).is_integer())
 
 
 def _schedule(given: Mapping[str, Any]) -> Schedule:
