@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from inspect import getattr_static
-from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,13 @@ def _parts(o: Any) -> Iterator[Any]:
         yield from [*_cells(o).values(), *_defaults(o).values()]
     yield from (v for name, v in getattr(o, "__dict__", {}).items() if name not in OF_TORCH_COMPILE)
     for cls in type(o).__mro__:
-        for slot in vars(cls).values() if "__slots__" in vars(cls) else ():
-            if isinstance(slot, MemberDescriptorType):
-                with suppress(AttributeError):  # it is not set
-                    yield slot.__get__(o)
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(type(o), name):
+                try:
+                    yield object.__getattribute__(o, name)
+                except AttributeError:
+                    pass  # not set
 
 
 def references(o: Any, seen: dict[int, Any]) -> Iterator[tuple[FunctionType, str, Any]]:
