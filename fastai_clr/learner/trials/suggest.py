@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fastai.learner import Learner
+from fastai.torch_core import num_distrib
 
 from ...report.peaks import peak_in_words
 from ...report.suggestion import Suggestion, Trial
@@ -69,6 +70,8 @@ def suggest_clr(
     lr = check_lr("lr", lr, len(optimizer_for_fit(self, False).hypers))
     budget = check_number("budget", budget, least=0)
     seed = check_number("seed", seed, least=0, integer=True)
+    if (lr is None or budget) and num_distrib() > 1:
+        raise ValueError(f"in several processes suggest_clr needs lr and no budget, but given lr={lr!r}, {budget=}")
     n_iter = batches_per_epoch(self.dls)
     first_cycle = int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
     n_budget = int(budget * n_epoch * n_iter)
