@@ -238,7 +238,8 @@ def test_a_validation_before_the_first_epoch_of_a_resumed_fit(learner, order):
     learn, other = learner(10), AtTheStart()
     other.order = order
     learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5), start_epoch=1, cbs=other)
-    assert learn.sched.lrs.tolist() == (CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0] * 1e-2).tolist()
+    factors = CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0]
+    assert learn.sched.lrs.tolist() == (factors * 1e-2).tolist()
 
 
 @pytest.mark.parametrize("order", [-20, 60])
@@ -397,6 +398,15 @@ def test_another_plugin_may_pass_any_arguments_through(learner, monkeypatch, for
     learn, probe = learner(10, wd=0.01), Probe()
     FITS[form](learn, [probe])
     assert_whole(learn, probe, 0.01 if form == "native" else 0.7)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_a_plugin_that_copies_the_schedule_of_one_fit_is_told(learner, monkeypatch, copied):
+    ours, learn = Learner.fit, learner(10)
+    monkeypatch.setattr(Learner, "fit", lambda self, n, cbs, **o: ours(self, n, cbs=[copied(cb) for cb in cbs], **o))
+    with pytest.raises(ValueError, match="was for one fit, it schedules no other: give a new CLRCallback"):
+        FITS["fit_clr"](learn)
+    assert not learn.sched.lrs
 
 
 def test_a_callback_of_another_learner_is_refused(learner):
