@@ -77,6 +77,14 @@ class CLRScheduler(LRScheduler):
                 group["initial_lr"] = peak
         super().__init__(optimizer, last_epoch)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_timetable" not in state:  # a pickle of 1.0.0
+            keys = [_momentum_key(o, self.optimizer.defaults) for o in self.optimizer.param_groups]
+            self._momentum_keys = keys if self.schedule.cycles_momentum else []
+            self._timetable, self._n_batches = Timetable(self.schedule, self.cycles), self.cycles.n_batches
+            self._has_warned = False
+
     def __repr__(self) -> str:
         several = f" in {self.cycles.n_cycles} cycles" if self.cycles.n_cycles > 1 else ""
         return f"{type(self).__name__}({self.schedule!r}, {self._n_batches} batches{several})"
@@ -160,3 +168,13 @@ def _is_under_accelerate() -> bool:
     """Whether accelerate runs the training: it steps a scheduler once per process, and past its end."""
     state = sys.modules.get("accelerate.state")
     return state is not None and state.is_initialized()
+
+
+class ScheduleReader:
+    """What a pickled `CLRScheduler` of 1.0.0 names in a module that is gone; a `Timetable` has taken its place."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+sys.modules["fastai_clr.schedules.reader"] = sys.modules[__name__]

@@ -191,7 +191,7 @@ def test_names_of_contributing_exist():
 
 def test_a_name_that_is_gone_would_be_found():
     assert CODE.knows("Timetable.row") and CODE.knows("Record.note_rates") and CODE.knows("learn.sched")
-    assert not CODE.knows("ScheduleReader") and not CODE.knows("Timetable.read") and not CODE.knows("learn.gone_now")
+    assert not CODE.knows("FitScope") and not CODE.knows("Timetable.read") and not CODE.knows("learn.gone_now")
 
 
 def test_contributing_names_each_file_of_learner():

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastai_clr.all import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles
+from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, StopAtCycleEnd
 from helpers import DATA, assert_same_rates, modules_loaded_by
 
 SAMPLE = DATA / "1.0.0.pickle"
@@ -88,3 +88,28 @@ def test_suggestions(sample):
     np.testing.assert_allclose(from_race.trials.valid_loss, [1.7282, 0.9663, 0.8777], atol=1e-4)
     assert len(from_finders.plot().lines) == 4  # three runs of lr_find and the peak
     assert "<td>0.032</td>" in from_race._repr_html_()
+
+
+def test_a_scheduler_of_plain_torch_goes_on():
+    scheduler = pickle.loads((DATA / "1.0.0_scheduler.pickle").read_bytes())  # after 7 batches of two cycles of 10
+    factors, momentums = CircularLR(10, 5, 0.95, 0.85).at(np.arange(20), Cycles(2, 10))
+    held = []
+    for _ in range(7, 20):
+        group = scheduler.optimizer.param_groups[0]
+        held.append((group["lr"], group["momentum"]))
+        scheduler.optimizer.step()
+        scheduler.step()
+    np.testing.assert_array_equal(held, np.stack([factors * 0.1, momentums], axis=1)[7:])
+    assert (
+        repr(scheduler) == "CLRScheduler(CircularLR(div=10, cut_div=5, mom_a=0.95, mom_b=0.85), 20 batches in 2 cycles)"
+    )
+
+
+@pytest.mark.parametrize("name", ["callback", "stopping"])
+def test_a_callback_is_found_where_1_0_0_had_it(name):
+    callback = {"callback": CLRCallback(CircularLR(32, 5), 2), "stopping": StopAtCycleEnd("accuracy")}[name]
+    moved = f"fastai_clr.learner.loop.{name}".encode()
+    pickled = pickle.dumps(callback, protocol=0)
+    assert moved in pickled
+    twin = pickle.loads(pickled.replace(moved, f"fastai_clr.learner.{name}".encode()))
+    assert repr(twin) == repr(callback) and type(twin) is type(callback)

@@ -1,17 +1,18 @@
-"""Writes 1.0.0.pickle, what users keep of this release, for later releases to read.
+"""Writes 1.0.0.pickle and 1.0.0_scheduler.pickle, what users keep of this release, for later releases to read.
 
-It was run once, on 1.0.0:  python tests/data/make_pickle.py
+It was run on 1.0.0:  python tests/data/make_pickle.py
 pandas reads the pickles of older versions only, so the oldest that this release ran with made it: 2.2.3.
 """
 
 import pickle
 from pathlib import Path
 
+import torch
 from fastai.vision.all import CrossEntropyLossFlat, DataLoaders, Learner, accuracy, nn, set_seed, tensor
 from sklearn.datasets import load_digits
 
 import fastai_clr
-from fastai_clr.all import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles
+from fastai_clr.all import CircularLR, CircularLRBeta, CLRScheduler, Constant, CosAnneal, Cycles
 
 SAMPLE = Path(__file__).with_name("1.0.0.pickle")
 
@@ -45,6 +46,18 @@ def make_sample():
     }
 
 
+def make_scheduler():
+    """After 7 batches of two cycles of 10; with the oldest torch that this release ran with, 2.5.0."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1, momentum=0.9)
+    scheduler = CLRScheduler(optimizer, CircularLR(10, 5, 0.95, 0.85), Cycles(2, 1, n_iter=10))
+    for _ in range(7):
+        optimizer.step()
+        scheduler.step()
+    del optimizer.step  # torch's wrapper, which no pickle holds
+    return scheduler
+
+
 if __name__ == "__main__":
-    assert fastai_clr.__version__ == "1.0.0", "a later release reads this file, it does not write it"
+    assert fastai_clr.__version__ == "1.0.0", "a later release reads these files, it does not write them"
     SAMPLE.write_bytes(pickle.dumps(make_sample(), protocol=4))
+    SAMPLE.with_name("1.0.0_scheduler.pickle").write_bytes(pickle.dumps(make_scheduler(), protocol=4))

@@ -10,6 +10,7 @@ from fastcore.foundation import L
 
 from ...schedules.checks import as_list, check_number, is_several, rate_of
 from ..fastai2 import instance_attribute
+from ..loop.selective import SelectiveCallback
 from .gone07 import EVENTS
 from .short_errors import users_code
 
@@ -17,7 +18,7 @@ from .short_errors import users_code
 def as_callbacks(cbs: Any) -> list[Any]:
     """Instances of the callbacks; classes are instantiated. cbs: None, one callback or several.
 
-    Raises TypeError for anything that is not a fastai 2 callback.
+    Raises TypeError for anything that is not a fastai 2 callback, ValueError for one that was for another fit alone.
     """
     cbs = as_list(cbs)
     for cb in cbs:
@@ -26,6 +27,8 @@ def as_callbacks(cbs: Any) -> list[Any]:
                 f"callbacks should be fastai 2 callbacks (fastai.callback.core.Callback), but given {cb!r}: "
                 "0.7's on_batch_end is after_batch there, on_epoch_end is after_epoch"
             )
+        if isinstance(cb, SelectiveCallback) and cb.has_ended:
+            raise ValueError(f"{cb!r} was for one fit, it schedules no other: give a new CLRCallback")
     return [cb() if isinstance(cb, type) else cb for cb in cbs]
 
 

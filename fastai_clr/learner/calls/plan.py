@@ -130,7 +130,7 @@ class FitPlan:
                 cb.plan = self
         if self.callback is None:
             return
-        fit.epoch = self.start_epoch
+        fit.epoch = fit.first_epoch = self.start_epoch
         if "wd" in learn.opt.hypers[0]:
             fit.save_hyper(learn.opt, "wd")
         if self.metrics is not None:

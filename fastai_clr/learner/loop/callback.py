@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any
 
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback
 
 from ...schedules.checks import check_peaks
 from ...schedules.cycles import Cycles
@@ -174,11 +174,8 @@ class CLRCallback(SelectiveCallback):
             self.enter(Stage.WAITING)
 
     def before_epoch(self) -> None:
-        fit = self._fit
-        if fit is not None and self._stage is Stage.TRAINING:
-            fit.epoch = self.learn.epoch
-            if fit.done_after(fit.epoch) == fit.done_after(fit.epoch + 1):
-                raise CancelFitException  # the cycles ended with the epoch before
+        if self._fit is not None and self._stage is Stage.TRAINING:
+            self._fit.come_to_epoch(self.learn.epoch)
 
     def before_train(self) -> None:
         if self._fit is None and not running_fits(self.learn):  # another plugin has replaced our `Learner.fit`

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from fastai.callback.core import CancelEpochException, CancelFitException
 
 from ...record import Record
 from ...schedules.checks import as_list
@@ -29,7 +30,7 @@ class RunningFit(ExitStack):
     Once a schedule of ours has begun (has_begun):
     timetable: what the schedule sets. record: what the fit did. recorder: fastai's `Recorder`, if any.
     opt, hypers: the optimizer, and access to its learning rates and momentum.
-    epoch: the epoch that runs or comes next.
+    epoch: the epoch that runs or comes next. first_epoch: the plan leaves earlier ones out.
     next_cycle: number of the cycle that ends next, from 0. next_end: its end as a place in the timetable.
     n_skipped: batches before the first one that this fit trains.
     best: the best epoch so far, for `best_save_name`. n_validated: number of validated epochs it was given.
@@ -47,7 +48,7 @@ class RunningFit(ExitStack):
         super().__init__()
         self.saved: list[SavedHyper] = []
         self.best, self.n_validated = BestEpoch(), 0
-        self.epoch = self.n_skipped = 0
+        self.epoch = self.first_epoch = self.n_skipped = 0
         self.row: int = 0  # written last
         self.rates: list[float] | None = None  # written last
         self.momentum: float | None = None  # written last; if the schedule does not cycle it, held by the last batch
@@ -88,6 +89,14 @@ class RunningFit(ExitStack):
                 saved.restore()
 
     # -- epochs and batches ------------------------------------------------------------------------------------------
+
+    def come_to_epoch(self, number: int) -> None:
+        """Leave an epoch before the first one out, and end the fit if its cycles ended with the epoch before."""
+        self.epoch = number
+        if number < self.first_epoch:
+            raise CancelEpochException  # another plugin has replaced our `Learner._do_fit`
+        if self.done_after(number) == self.done_after(number + 1):
+            raise CancelFitException
 
     def begin_epoch(self, number: int, n_batches: int) -> int:
         """Begin an epoch whose data loader has `n_batches` batches; returns how many of them the cycles need.

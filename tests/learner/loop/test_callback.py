@@ -67,6 +67,16 @@ def test_without_our_fit_it_ends_where_its_cycles_end(learner, monkeypatch):
     assert not learn.sched.lrs
 
 
+@pytest.mark.parametrize("start_epoch", [1, 2])
+def test_without_our_do_fit_a_resumed_fit_leaves_its_first_epochs_out(learner, monkeypatch, start_epoch):
+    monkeypatch.setattr(Learner, "_do_fit", NATIVE["_do_fit"])
+    learn = learner(10)
+    learn.fit(1e-2, 1, cycle_len=3, use_clr=(10, 5), start_epoch=start_epoch)
+    factors = CircularLR(10, 5).at(np.arange(10 * start_epoch, 30), Cycles.of_batches(30))[0]
+    assert learn.sched.lrs.tolist() == learn.recorder.lrs == (factors * 1e-2).tolist()
+    assert len(learn.sched.val_losses) == 3 - start_epoch
+
+
 def test_without_our_fit_lr_find_leaves_no_fit_behind(learner, monkeypatch):
     monkeypatch.setattr(Learner, "fit", NATIVE["fit"])
     learn = learner(10, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85)))

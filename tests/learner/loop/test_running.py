@@ -238,9 +238,8 @@ def test_a_validation_before_the_first_epoch_of_a_resumed_fit(learner, order):
     learn, other = learner(10), AtTheStart()
     other.order = order
     learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5), start_epoch=1, cbs=other)
-    assert (
-        learn.sched.lrs.tolist() == (CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0] * 1e-2).tolist()
-    )
+    factors = CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0]
+    assert learn.sched.lrs.tolist() == (factors * 1e-2).tolist()
 
 
 @pytest.mark.parametrize("order", [-20, 60])
@@ -416,6 +415,15 @@ def test_a_fit_that_fails_keeps_no_rows_that_it_did_not_train(learner):
     with pytest.raises(ZeroDivisionError):
         learn.fit(1e-2, 1, cycle_len=10**4, use_clr=(10, 5), cbs=after_first_epoch(lambda learn: 1 / 0, "after_step"))
     assert len(pickle.dumps(learn.sched)) < 3000
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_a_plugin_that_copies_the_schedule_of_one_fit_is_told(learner, monkeypatch, copied):
+    ours, learn = Learner.fit, learner(10)
+    monkeypatch.setattr(Learner, "fit", lambda self, n, cbs, **o: ours(self, n, cbs=[copied(cb) for cb in cbs], **o))
+    with pytest.raises(ValueError, match="was for one fit, it schedules no other: give a new CLRCallback"):
+        FITS["fit_clr"](learn)
+    assert not learn.sched.lrs
 
 
 def test_a_callback_of_another_learner_is_refused(learner):
