@@ -28,16 +28,6 @@ DIV = CUT_DIV = 10
 N_FINDERS = 3  # where lr_find decides alone; where it only says where a race starts, one
 WITHOUT_FINDER = 0.01  # where a race starts that has no batches to spare for lr_find
 
-# figures of tests/benchmarks/advice.py
-OF_THE_GUESS = (
-    "On 20 small tasks such a guess ended 1.1 standard deviations of the seeds below the best peak, at worst 3.9; "
-    "budget=1 measures."
-)
-OF_THE_PAIR = (
-    "(10, 3), (10, 5), (32, 5) and (32, 10) differ from it by at most half the noise of a seed, on average over "
-    "20 tasks."
-)
-
 
 @plan_then_run
 def suggest_clr(
@@ -102,7 +92,7 @@ def suggest_clr(
             peak, why = _of_finders(curves, stop)
         else:
             peak, why = lr, "The peak is the one you gave."
-        why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}): {OF_THE_PAIR}"
+        why = f"{why} (div, cut_div) = ({DIV}, {CUT_DIV}) suits most fits; other pairs differ little."
         of_cycles = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
         call = f"learn.fit_clr({n_epoch}, {peak_in_words(peak)}, div={DIV}, cut_div={CUT_DIV}{of_cycles})"
         # dtype: an older pandas cannot read the strings of pandas 3
@@ -140,7 +130,7 @@ def _of_finders(curves: list[Curve], stop: KeyboardInterrupt | None) -> tuple[fl
     alone = [o for curve in curves if (o := peak_of([curve]))]
     between = f", single runs say {min(alone):.2g} to {max(alone):.2g}" if len(alone) > 1 else ""
     why = f"The loss of lr_find has done nine tenths of its fall at {DIVISOR * peak:.2g}; the peak is a quarter of that"
-    return two_digits(peak), f"{why}{between}. {OF_THE_GUESS}"
+    return two_digits(peak), f"{why}{between}. budget=1 measures the peak."
 
 
 def _of_race(race: Race, stop: KeyboardInterrupt | None) -> tuple[Any, str]:
