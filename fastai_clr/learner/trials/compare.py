@@ -162,7 +162,7 @@ def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_group
         by_name = lr if isinstance(lr, dict) else dict.fromkeys(schedules, lr)
         if set(by_name) != set(schedules):
             raise ValueError(f"lr should have a value for each of {list(schedules)}, but given {lr!r}")
-        by_name = {name: learn.lr if peak is None else peak for name, peak in by_name.items()}
+        by_name = {name: default_lr(learn, False) if peak is None else peak for name, peak in by_name.items()}
         return {name: [check_lr("lr", by_name[name], n_groups)] for name in schedules}
     if lr is not None:
         raise ValueError(f"lr_grid should be given without lr, but given both: {lr_grid!r} and {lr!r}")

@@ -5,6 +5,7 @@ import pickle
 import random
 import re
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from fastai.callback.schedule import SchedCos
 from fastai.callback.tracker import SaveModelCallback
 from fastai.data.core import DataLoaders
 from fastai.metrics import accuracy
-from fastai.optimizer import OptimWrapper
+from fastai.optimizer import Adam, OptimWrapper
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
@@ -221,6 +222,14 @@ def test_an_interruption_of_the_first_run_is_one(used):
     with pytest.raises(KeyboardInterrupt):
         used.compare_schedules(1, 1e-2, TWO, cbs=Interrupts())
     assert used.interrupted is None
+
+
+def test_without_lr_the_peak_is_that_of_a_fit(learner):
+    learn = learner(4, opt_func=partial(Adam, lr=0.05))
+    run = learn.compare_schedules(1, schedules=["constant"], seeds=1).runs[0]
+    assert set(run.lrs) == {0.05}
+    learn.fit(1)
+    assert set(learn.sched.lrs) == {0.05}
 
 
 class InterruptsRun(Callback):
