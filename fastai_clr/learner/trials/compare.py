@@ -18,7 +18,7 @@ from ...schedules.checks import check_number, is_several
 from ...schedules.drawing import position_functions
 from ...schedules.names import named_schedules
 from ...schedules.schedule import Schedule
-from ..calls.arguments import as_callbacks, check_events, check_lr, check_per_group, optimizer_for_fit
+from ..calls.arguments import as_callbacks, check_events, check_lr, check_per_group, default_lr, optimizer_for_fit
 from ..calls.fit import plan_of_native
 from ..calls.plot_schedule import preview
 from ..calls.short_errors import plan_then_run
