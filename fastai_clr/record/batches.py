@@ -100,7 +100,7 @@ class BatchRecord:
         return self._momentums
 
     @property
-    def all_lrs(self) -> NDArray[Any]:
+    def all_lrs(self) -> np.ndarray:
         """Learning rates, batches x parameter groups."""
         return self._rates_from(0)
 
