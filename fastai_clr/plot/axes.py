@@ -23,7 +23,7 @@ TICK_LABEL = 0.65  # inches, of a rate's tick label with the space beside it
 
 
 def one_axes(ax: "GivenAxes") -> "Axes":
-    """The axes of a single picture: those given, or of a new figure."""
+    """The given axes of a single picture, or the axes of a new figure."""
     return new_axes(1)[0] if ax is None else given_axes("ax", ax, "matplotlib axes", 1)[0]
 
 

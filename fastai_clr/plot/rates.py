@@ -74,7 +74,7 @@ def rates(
 
 
 def _label(ax: "Axes", moms_ax: "Axes | None", cycle_ends: Sequence[float] | np.ndarray, log: bool = False) -> None:
-    """Name the axes of rates and those of momentum, and dot the cycle ends."""
+    """Label both axes, and dot the cycle ends."""
     label_rates(ax, log)
     mark_cycles(ax, cycle_ends)
     if moms_ax is not None:

@@ -54,7 +54,7 @@ class BatchRecord:
                 self.losses.append(loss)
 
     def note_rates(self, rates: "list[float]") -> None:
-        """Record the rates of the next batch, if they are not those of its row."""
+        """Record the rates of the next batch, where they differ from its row."""
         self._other_rates.extend([self._n_batches, *rates])
 
     def note_momentum(self, momentum: float | None) -> None:

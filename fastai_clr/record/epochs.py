@@ -141,7 +141,7 @@ class EpochRecord:
         return [] if isinstance(self.schedule, Constant) else self._finished
 
     def _first_cycle_is_whole(self) -> bool:
-        """Whether the record begins with a complete cycle; that of a resumed or an interrupted fit may not."""
+        """Whether the record begins with a complete cycle; after a resumed or interrupted fit it may not."""
         return any(number == 1 and batches == self.cycle_ends[0] for number, _, batches in self._finished[:1])
 
     def _gains(self, score: str) -> list[float]:

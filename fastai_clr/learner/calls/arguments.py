@@ -33,7 +33,7 @@ def as_callbacks(cbs: Any) -> list[Any]:
 
 
 def check_events(cbs: Iterable[Any]) -> None:
-    """Raise TypeError for a callback that has events of 0.7 and none of fastai 2: fastai 2 would never call it."""
+    """Raise TypeError for a callback whose events are all 0.7's: fastai 2 would never call it."""
     for cb in cbs:
         defined = {*dir(type(cb)), *vars(cb)}  # without the Learner's names, which `hasattr` of a `Callback` finds
         old = [name for name in EVENTS if name in defined]

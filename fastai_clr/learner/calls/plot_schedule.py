@@ -87,7 +87,7 @@ def plan_of(learn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FitPla
 
 
 def _signature() -> inspect.Signature:
-    """The arguments of `fit`, those that only `fit_clr` has, and those of the plot, for completion and help."""
+    """All arguments of `fit`, `fit_clr` and the plot, for completion and help."""
     own = inspect.signature(plot_schedule).parameters.values()
     of_fit = inspect.signature(fit).parameters.values()
     of_clr = inspect.signature(fit_clr).parameters.values()

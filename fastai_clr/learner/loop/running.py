@@ -54,12 +54,11 @@ class RunningFit(ExitStack):
         self.momentum: float | None = None  # written last; if the schedule does not cycle it, held by the last batch
         self.next_cycle, self.next_end = 0, inf
 
-    def save_hyper(self, opt: Any, name: str) -> SavedHyper:
+    def save_hyper(self, opt: Any, name: str) -> None:
         """Save the hyper-parameter `name`, which the fit will change; the end of the fit restores it."""
         saved = SavedHyper(opt, name)
         self.saved.append(saved)
         self.callback(saved.restore)
-        return saved
 
     def begin(self, learn: Any, timetable: Timetable) -> None:
         """Begin the schedule with `timetable`, or with the plan's if they are equal."""

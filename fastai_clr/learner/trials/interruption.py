@@ -21,5 +21,5 @@ def run_experiment(
     except KeyboardInterrupt as stop:
         learn.interrupted = result(stop)
         say(learn, f"Interrupted: learn.interrupted is the {type(learn.interrupted).__name__} of what has finished.")
-        raise  # it stops a notebook's queued cells, as that of a fit does
+        raise  # a notebook's queued cells stop, too
     return result(None)

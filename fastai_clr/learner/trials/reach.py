@@ -145,7 +145,7 @@ def _attribute(o: Any, name: str) -> Any:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A function's code, and that of the functions, generators and classes inside it."""
+    """The code of a function, and of the functions, generators and classes inside it."""
     yield code
     for o in code.co_consts:
         if isinstance(o, CodeType):
@@ -167,7 +167,7 @@ def _defaults(function: FunctionType) -> dict[str, Any]:
 
 
 def _methods(cls: type, without: Sequence[str] = ()) -> Iterator[FunctionType]:
-    """The methods and properties of a class of the user's and of those that it inherits from."""
+    """The methods and properties of a user's class and of its base classes."""
     for base in cls.__mro__:
         if not _is_installed(_package(base)):
             for name, o in vars(base).items():
