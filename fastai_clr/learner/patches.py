@@ -68,6 +68,7 @@ def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
 
 
 def getattr_07(self: Learner, name: str) -> Any:
+    """Look `name` up as fastai does; the error for a method of 0.7 says what replaces it."""
     try:
         return NATIVE["__getattr__"](self, name)  # such as an attribute of the model
     except AttributeError:
