@@ -14,52 +14,69 @@ from .progress import ExperimentBar
 from .sandbox import Sandbox
 from .watch import Watch
 
-FAR = 10  # times as long as the race's cycles: a fit that the race may misjudge
 FEWEST = 10  # batches in a cycle
 DECADE = 2  # steps
-FARTHEST = 3 * DECADE  # steps from where the race starts, while it looks in decades
-N_CYCLES = 5  # of the finer part
-# Losses that differ by less say little.
-TELLING = 0.02
+FARTHEST = 3 * DECADE  # steps from the start, while the race looks in decades
+TELLING = 0.02  # losses that differ by less do not tell two peaks apart; measured by tests/benchmarks/advice.py
+FAR = 10  # times as long as the race's cycles: a fit that they may misjudge
 
 Losses = Mapping[int, Sequence[float]]  # of the cycles at each step of half a decade; inf where one diverged
 
 
-def best_step(losses: Losses) -> int:
-    """The step of the lowest mean loss, the lower one of equals.
-
-    >>> best_step({-1: [0.9], 0: [0.5], 1: [0.4, 0.8]})
-    0
-    """
+def lowest_step(losses: Losses) -> int:
+    """The step of the lowest mean loss, the lower one of equals."""
     return min(sorted(losses), key=lambda step: np.mean(losses[step]))
 
 
-def next_step(losses: Losses, stride: int = 1) -> int | None:
-    """The step to train next: towards the better side until the best has a worse one on either side; then None.
+def best_step(losses: Losses) -> int:
+    """The lowest step whose loss is within 2 % of the lowest; where all are, the losses tell nothing else.
 
-    >>> next_step({0: [0.5], 1: [0.6]})
+    >>> best_step({-1: [0.9], 0: [0.404], 1: [0.4]}), best_step({0: [0.404], 1: [0.4]})
+    (0, 1)
+    """
+    lowest = lowest_step(losses)
+    limit = np.mean(losses[lowest]) + TELLING * abs(np.mean(losses[lowest]))
+    near = [step for step, own in losses.items() if np.mean(own) <= limit]
+    return min(near) if len(near) < len(losses) else lowest
+
+
+def next_step(losses: Losses, stride: int) -> int | None:
+    """The step to train next; None if the lowest loss has a worse one on either side.
+
+    Towards the better side, first in the direction of `stride`. After nothing but divergence, downwards.
+
+    >>> next_step({0: [0.5], 1: [0.6]}, stride=1)
     -1
     """
-    best = best_step(losses)
-    if not isfinite(np.mean(losses[best])):
-        return min(losses) - stride
-    return next((step for step in (best + stride, best - stride) if step not in losses), None)
+    lowest = lowest_step(losses)
+    if not isfinite(np.mean(losses[lowest])):
+        return min(losses) - abs(stride)
+    return next((step for step in (lowest + stride, lowest - stride) if step not in losses), None)
 
 
 def step_to_repeat(losses: Losses) -> int:
-    """The best step or its rival, the better of the two beside it, whichever has fewer runs.
+    """The step of the lowest loss or the next one, whichever has fewer runs.
 
     >>> step_to_repeat({-1: [0.7], 0: [0.5, 0.4], 1: [0.6]})
     1
     """
-    best = best_step(losses)
-    rival = min((best - 1, best + 1), key=lambda step: np.mean(losses[step]))
-    return min((best, rival), key=lambda step: len(losses[step]))
+    first, second = sorted(losses, key=lambda step: np.mean(losses[step]))[:2]
+    return min((first, second), key=lambda step: len(losses[step]))
+
+
+def cycle_length(budget: int, n_batches: float) -> int:
+    """Batches in a cycle of the finer part of a race that has `budget` left, for a fit whose cycles have `n_batches`.
+
+    A third of the budget, or half a cycle of the fit; longer ones where the budget has room for more than six.
+    """
+    return int(min(budget // 3, max(n_batches // 2, budget // 6), n_batches))
 
 
 @dataclass
 class Race:
     """Whole cycles at peaks a decade apart, as short as can be, then longer ones half a decade apart.
+
+    Short cycles like a high peak: the race first looks upwards, and then, from the best of them, downwards.
 
     center: the peak of step 0, as `fit` takes it. n_iter: batches per epoch. seed: of the first cycle at each peak.
     losses: of the cycles of `n_batches`, the longest so far: of the validation or, without one, of the training.
@@ -76,53 +93,63 @@ class Race:
     def __post_init__(self) -> None:
         self.watch = Watch(self.n_iter)
 
-    def run(self, box: Sandbox, bar: ExperimentBar, budget: int, longest: float = inf, seconds: float = inf) -> None:
-        """Train `budget` batches at most, in cycles of at most `longest`; begin no cycle that ends after `seconds`."""
+    def run(self, box: Sandbox, bar: ExperimentBar, budget: int, n_batches: float = inf, seconds: float = inf) -> None:
+        """Train at most `budget` batches, and begin no cycle that would end after `seconds`.
+
+        n_batches: of a cycle of the fit.
+        """
         self._box, self._bar, self._budget, self._ends = box, bar, budget, perf_counter() + seconds
         step: int | None = 0
-        while step is not None and self._has_room():
-            self._train(step)
+        while step is not None and self._has_room(FEWEST):
+            self._train(step, FEWEST)
             step = next_step(self.losses, DECADE)
-            if step is not None and abs(step) > FARTHEST and isfinite(min(map(np.mean, self.losses.values()))):
+            if step is not None and abs(step) > FARTHEST and self.best is not None:
                 step = None
-        length = int(min(cycle_length(self._left()), longest))
-        if length > self.n_batches and isfinite(np.mean(self.losses[best_step(self.losses)])):
-            first = best_step(self.losses)
-            self.n_batches, self.losses = length, {}
-            self._train(first)
-        while self._has_room():
-            step = next_step(self.losses)
-            self._train(step_to_repeat(self.losses) if step is None else step)
+        length = max(cycle_length(self._left(), n_batches), FEWEST)
+        if length > FEWEST and self.best is not None:
+            step = lowest_step(self.losses)
+        while self._has_room(length):
+            self._train(step_to_repeat(self.losses) if step is None else step, length)
+            step = next_step(self.losses, -1)
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
         return scaled(self.center, 10 ** (step / DECADE)) if step else self.center
 
     @property
+    def best_step(self) -> int:
+        """The step that wins. Of the shortest cycles, which tell little, the one of the lowest loss."""
+        return (best_step if self.n_batches > FEWEST else lowest_step)(self.losses)
+
+    @property
     def best(self) -> Any:
-        """The peak of the lowest loss; None if every cycle diverged."""
-        step = best_step(self.losses) if self.losses else 0
-        return self.peak(step) if isfinite(np.mean(self.losses.get(step, inf))) else None
+        """The peak that wins; None if every cycle diverged."""
+        if not self.losses or not isfinite(np.mean(self.losses[self.best_step])):
+            return None
+        return self.peak(self.best_step)
 
     def _left(self) -> int:
         return self._budget - sum(o.batches for o in self.trials)
 
-    def _has_room(self) -> bool:
-        """Whether another cycle fits into the budget and the time."""
-        if self._left() < self.n_batches:
+    def _has_room(self, n_batches: int) -> bool:
+        """Whether a cycle of `n_batches` fits into the budget and the time."""
+        if self._left() < n_batches:
             return False
-        return not self.trials or perf_counter() + self.watch.seconds(self.n_batches / self.n_iter) <= self._ends
+        return not self.trials or perf_counter() + self.watch.seconds(n_batches / self.n_iter) <= self._ends
 
-    def _train(self, step: int) -> None:
-        peak, seed = self.peak(step), self.seed + len(self.losses.get(step, []))
+    def _train(self, step: int, n_batches: int) -> None:
+        longer = n_batches > self.n_batches
+        peak, seed = self.peak(step), self.seed + (0 if longer else len(self.losses.get(step, [])))
         with self._box.copy(seed) as (twin, _):
             self._bar.begin(f"peak {peak_in_words(peak)}", self._budget - self._left())
             cbs = [self.watch, self._bar]
-            twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=cbs)
+            twin.fit(peak, 1, cycle_len=n_batches / self.n_iter, use_clr=(10, 10), cbs=cbs)
             losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
         valid_loss = float(valid_losses[-1]) if valid_losses else None
         loss = losses[-1] if valid_loss is None else valid_loss
         diverged = self.watch.is_lost or not isfinite(loss)
+        if longer:
+            self.n_batches, self.losses = n_batches, {}
         self.losses.setdefault(step, []).append(inf if diverged else loss)
         self.trials.append(Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged))
 
@@ -131,7 +158,7 @@ class Race:
 
         n_batches: of a cycle of the fit. is_whole: whether the race has ended.
         """
-        best, tried = best_step(self.losses), sorted(self.losses)
+        best, tried = self.best_step, sorted(self.losses)
         means = {step: float(np.mean(self.losses[step])) for step in tried}
         in_words = {step: f"{mean:.4g}" if isfinite(mean) else "diverged" for step, mean in means.items()}
         others = ", ".join(f"{in_words[o]} at {peak_in_words(self.peak(o))}" for o in tried if o != best)
@@ -170,11 +197,6 @@ class Race:
 
     def _share_of_noise(self, *steps: int) -> float:
         return float(np.sqrt(sum(1 / len(self.losses[step]) for step in steps)))
-
-
-def cycle_length(budget: int) -> int:
-    """Batches in a cycle of the finer part of a race, with `budget` left for it."""
-    return budget // N_CYCLES
 
 
 def two_digits(peak: float) -> float:

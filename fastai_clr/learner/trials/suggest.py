@@ -97,7 +97,7 @@ def suggest_clr(
     n_cycles = check_number("n_cycles", n_cycles, least=1, integer=True)
     seed = check_number("seed", seed, least=0, integer=True)
     n_iter = batches_per_epoch(self.dls)
-    longest = inf if n_epoch is None else int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
+    of_cycle = inf if n_epoch is None else int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
     n_budget = _budget(budget, inf if n_epoch is None else n_epoch * n_iter)
     box = Sandbox(self)
     race = Race(START if lr is None else lr, n_iter, seed)
@@ -106,7 +106,7 @@ def suggest_clr(
     def train() -> None:
         seconds = inf if minutes is None else 60 * minutes * OF_THE_MINUTES
         with ExperimentBar(self, n_budget) as bar, box, box:
-            race.run(box, bar, n_budget, longest, seconds)
+            race.run(box, bar, n_budget, of_cycle, seconds)
 
     def suggestion(stop: KeyboardInterrupt | None) -> Suggestion:
         peak = race.best
