@@ -163,20 +163,23 @@ class Race:
         in_words = {step: f"{mean:.4g}" if isfinite(mean) else "diverged" for step, mean in means.items()}
         others = ", ".join(f"{in_words[o]} at {peak_in_words(self.peak(o))}" for o in tried if o != best)
         which = "validation" if any(o.valid_loss is not None for o in self.trials) else "training"
-        said = f"After a cycle of {self.n_batches} batches the {which} loss is lowest at this peak: {means[best]:.4g}"
-        said += f" ({others})." if others else "."
-        doubts = self._doubts(best, tried, means) + ["the race was interrupted"] * (not is_whole)
-        said += f" How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
+        if best == lowest_step(self.losses):
+            measured = f"lowest at this peak: {means[best]:.4g}" + f" ({others})" * bool(others)
+        else:
+            measured = f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}): of such peaks the lower one "
+            measured += "is the better advice"
+        doubts = self._doubts(best, means) + ["the race was interrupted"] * (not is_whole)
+        said = f"After a cycle of {self.n_batches} batches the {which} loss is {measured}. "
+        said += f"How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
         if n_batches >= FAR * self.n_batches:
-            said += f" Cycles of {self.n_batches} batches stand for one of {n_batches:,}, {n_batches / self.n_batches:.0f} "
-            said += "times as long: long fits often want a lower peak."
+            said += f" Cycles of {self.n_batches} batches stand for one of {n_batches:,}, "
+            said += f"{n_batches / self.n_batches:.0f} times as long: long fits often want a lower peak."
         return said
 
-    def _doubts(self, best: int, tried: list[int], means: dict[int, float]) -> list[str]:
-        doubts = []
-        if len(tried) > 2 and max(means.values()) - means[best] < TELLING * abs(means[best]):
-            doubts.append(f"the losses lie within {TELLING:.0%}, so the cycles were too short or the peak matters little")
-        noise = self._noise()
+    def _doubts(self, best: int, means: dict[int, float]) -> list[str]:
+        doubts, noise, tried = [], self._noise(), list(means)
+        if len(tried) > 2 and max(means.values()) - min(means.values()) < TELLING * abs(means[best]):
+            doubts.append("the losses lie within 2 %: the cycles were too short, or the peak matters little")
         if noise is None:
             doubts.append("one run at each peak does not tell the noise")
         else:
@@ -186,8 +189,9 @@ class Race:
             if near:
                 names = " and ".join(peak_in_words(self.peak(o)) for o in near)
                 doubts.append(f"{names} {'are' if len(near) > 1 else 'is'} as good within noise")
-        if best in (tried[0], tried[-1]):
-            doubts.append(f"no {'lower' if best == tried[0] else 'higher'} peak was tried")
+        if len(tried) == 1 or best in (tried[0], tried[-1]):
+            which = "other" if len(tried) == 1 else "lower" if best == tried[0] else "higher"
+            doubts.append(f"no {which} peak was tried")
         return doubts
 
     def _noise(self) -> float | None:

@@ -12,54 +12,53 @@ LOST = 3  # batches in a row: mixed precision goes on after one whose loss is no
 class Watch(Callback):
     """Measures the seconds of several fits, and ends a fit whose loss is no longer finite.
 
-    The first fit is forgotten when a second begins: it warms up the processor, the compiler and the cache of the data.
+    The first fit counts only until there is a second: it warms up the device, the compiler and the cache of the data.
     """
 
     run_valid = False
 
     def __init__(self, n_iter: int):
-        self._n_iter, self._n_fits = n_iter, 0
-        self._forget()
-
-    def _forget(self) -> None:
-        self._first_batches: list[float] = []
-        self._batches: list[float] = []
-        self._validations: list[float] = []
+        self._n_iter = n_iter
+        self._fits: list[dict[str, list[float]]] = []
 
     def before_fit(self) -> None:
+        self._fits.append({"first batch": [], "batch": [], "validation": []})
         self.is_lost, self._n_lost = False, 0
-        self._n_fits += 1
-        if self._n_fits == 2:
-            self._forget()
 
     def before_train(self) -> None:
-        self._into, self._then = self._first_batches, perf_counter()
+        self._what, self._then = "first batch", perf_counter()
 
     def after_batch(self) -> None:
         self._n_lost = 0 if isfinite(self.learn.loss.item()) else self._n_lost + 1
-        now = perf_counter()  # after the loss was read, which waits for the device
-        self._into.append(now - self._then)
-        self._into, self._then = self._batches, now
+        self._stop("batch")  # the loss was read, which waits for the device
         if self._n_lost == LOST:
             self.is_lost = True
             raise CancelFitException
 
     def before_validate(self) -> None:
-        self._then = perf_counter()
+        self._what, self._then = "validation", perf_counter()
 
     def after_validate(self) -> None:
-        self._validations.append(perf_counter() - self._then)
+        self._stop("")
+
+    def _stop(self, following: str) -> None:
+        now = perf_counter()
+        self._fits[-1][self._what].append(now - self._then)
+        self._what, self._then = following, now
+
+    def _measured(self, what: str) -> list[float]:
+        return [o for fit in self._fits[1:] for o in fit[what]] or self._fits[0][what]
 
     @property
     def per_batch(self) -> float:
-        """Seconds of a training batch; a data loader's start is part of the first one in an epoch, and left out."""
-        return float(np.mean(self._batches or self._first_batches))
+        """Seconds of a training batch. The first of an epoch is left out: it waits for the data loader to start."""
+        return float(np.mean(self._measured("batch") or self._measured("first batch")))
 
     @property
     def per_epoch(self) -> float:
         """Seconds of an epoch besides its batches: the start of the data loader, and the validation."""
-        start = float(np.median(self._first_batches)) - self.per_batch
-        return max(start, 0) + float(np.median(self._validations or [0]))
+        start = float(np.median(self._measured("first batch"))) - self.per_batch
+        return max(start, 0) + float(np.median(self._measured("validation") or [0]))
 
     def seconds(self, n_epoch: float) -> float:
         """What a fit takes. An epoch that ends early is validated, too."""
