@@ -105,10 +105,10 @@ def test_it_finds_peaks_far_from_where_it_starts(learner, scale, peak):
 
 
 def test_a_cycle_whose_loss_is_not_finite_ends_at_once(learner):
-    suggestion = learner(60).suggest_clr(3, 1e36, budget=1)
+    suggestion = learner(60).suggest_clr(3, 1e9, budget=1)
     first = suggestion.trials.iloc[0]
     assert first.diverged and first.batches < 10 and pd.isna(first.valid_loss)
-    assert suggestion.trials["peak"].tolist()[:2] == [1e36, 1e35]  # downwards
+    assert suggestion.trials["peak"].tolist()[:2] == [1e9, 1e8]  # downwards
 
 
 def test_divergence_at_every_peak_is_told(learner):
@@ -261,7 +261,7 @@ def bar(monkeypatch):
     [
         (dict(lr=1e-2, budget=1), ["peak 0.01", "peak 0.1"]),
         (dict(), ["peak 0.01"]),
-        (dict(lr=1e37, budget=3), ["peak 1e+37", "peak 1e+36"]),  # each cycle diverges after a few batches
+        (dict(lr=1e30, budget=3), ["peak 1e+30", "peak 1e+29"]),  # each cycle diverges after a few batches
     ],
 )
 def test_one_bar_shows_the_batches_of_all_runs(learner, bar, trained, arguments, names):
@@ -328,7 +328,7 @@ class Interrupts(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("n_finished", [1, 2, 4])
+@pytest.mark.parametrize("n_finished", [1, 2, 3])
 def test_an_interruption_answers_from_what_has_finished(learner, n_finished):
     learn, Interrupts.fits = learner(60), 0
     learn.add_cb(Interrupts(n_finished))
