@@ -1,7 +1,7 @@
 """Losses, races, comparisons of schedules, and pictures for notebook cells."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
@@ -101,8 +101,7 @@ def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "G
     top = finite.min() + OFF_THE_PICTURE * (np.median(finite) - finite.min()) if len(finite) > 2 else finite.max()
     drawn = means <= top
     (mean,) = ax.plot(tried[drawn], means[drawn], linewidth=1)
-    shown = np.isin(peaks, tried[drawn])
-    ax.plot(peaks[shown], losses[shown], "o", color=mean.get_color())
+    ax.plot(peaks, np.where(np.isin(peaks, tried[drawn]), losses, np.nan), "o", color=mean.get_color())
     ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
     lay_out(ax)
     labelled = tried[:: ceil(len(tried) * TICK_LABEL / width_of(ax))]

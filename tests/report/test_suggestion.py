@@ -70,7 +70,7 @@ def test_the_peak_of_several_groups_is_drawn_at_the_highest():
 
 def test_the_picture_shows_the_longest_cycles_alone():
     short = [Trial(0.01, 0, 10, 2.2, 2.3, False), Trial(1.0, 0, 10, 2.1, 2.3, False)]
-    assert suggestion(short + TRIALS).plot().lines[1].get_xdata().tolist() == [0.01, 0.032, 0.032]
+    assert suggestion(short + TRIALS).plot().lines[1].get_xdata().tolist() == [0.01, 0.032, 0.1, 0.032]
 
 
 def test_a_loss_far_above_the_others_is_written_at_the_edge():

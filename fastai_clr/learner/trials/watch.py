@@ -65,7 +65,7 @@ class Watch(Callback):
         return n_epoch * self._n_iter * self.per_batch + ceil(n_epoch) * self.per_epoch
 
     def epochs(self, seconds: float) -> float:
-        """How many epochs fit into the seconds, 0 for none: whole ones, unless an early end of the last gains a tenth."""
+        """How many epochs fit into the seconds, maybe 0: whole ones, unless the part of one more adds a tenth."""
         whole = max(floor(seconds / self.seconds(1)), 0)
         part = (seconds - self.seconds(whole) - self.per_epoch) / (self._n_iter * self.per_batch)
         if part <= whole / 10:
