@@ -38,6 +38,14 @@ def decouples_weight_decay(opt: Any) -> bool:
     return any(getattr(cb, "func", cb) is weight_decay for cb in opt.cbs)
 
 
+def group_dicts(opt: Any) -> list[dict[str, Any]]:
+    """The dicts from which the optimizer itself reads its hyper-parameters, one for each group; loading replaces them.
+
+    `hypers` of an `OptimWrapper` are copies.
+    """
+    return opt.opt.param_groups if isinstance(opt, OptimWrapper) else opt.hypers.items
+
+
 class GroupHypers:
     """Read and write rate and momentum of every parameter group, in each batch.
 

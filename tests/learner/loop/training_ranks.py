@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.data.load import DataLoader
 from fastai.distributed import DistributedDL
 from fastai.learner import ValueMetric
@@ -28,8 +28,23 @@ FITS = {  # the training items, in batches of 4 for each process; what is done w
     "fractional cycles": (85, False, lambda o, **k: o.fit(1e-2, 3, cycle_len=0.5, use_clr=(10, 4), **k)),
     "last batch dropped": (76, True, lambda o, **k: o.fit(1e-2, 2, cycle_len=1, use_clr_beta=(10, 10), **k)),
     "resumed": (85, False, lambda o, **k: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5), start_epoch=1, **k)),
+    "cooldown": (85, False, lambda o, **k: stopped(o).fit_cooldown(2, **k)),
     "native": (85, False, lambda o, cbs, **k: o.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(32, 5, *MOMS), **k), *cbs])),
 }
+
+
+def stopped(learn):
+    """A fit of fastai's own that a callback has ended after 11 + 4 batches of each rank."""
+
+    class Stop(Callback):
+        run_valid = False
+
+        def after_batch(self):
+            if self.learn.train_iter == 15:
+                raise CancelFitException
+
+    learn.fit(3, [1e-3, 1e-2], cbs=Stop())
+    return learn
 
 
 STOPS = {  # the metric of each rank in each epoch: rank 0 decides
