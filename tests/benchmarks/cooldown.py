@@ -4,13 +4,13 @@ The tasks of `tasks.py` train at their best peak of advice.csv, with `use_clr=(1
 From there the rates fall for a part of what was trained. Each is compared with stopping there, and with a cycle that knew
 from the start that it would have as many batches, from the same weights; 8 seeds.
 
-On TASKS[::2] the defaults were chosen, at a stop after 1/2: falls for 10, 20 and 40 %, and for 20 % in four shapes, linearly
-to 1/10 and to 1/100, and to 1/100 as 1 - sqrt and as half a cosine. On some of these tasks a stopped
-`use_clr=(10, 10, .95, .85)` says what momentum should do: go back to .95, or be the optimizer's own. TASKS[1::2] are for the
-report: the chosen cooldown after 1/4, 1/2 and 3/4.
+On TASKS[::2] the defaults were chosen, for 0.6 of the task's epochs in all: a cooldown of 10, 20 and 40 % of what was
+trained before, and for 20 % four shapes, linearly to 1/10 and to 1/100, and to 1/100 as 1 - sqrt and as half a cosine. On
+some of these tasks a stopped `use_clr=(10, 10, .95, .85)` says what momentum should do: be the optimizer's own, stay where
+it was, or go back to .95. TASKS[1::2] are for the report: the chosen cooldown after 1/4, 1/2 and 3/4.
 
-The figures go to cooldown.csv, a column for each seed; a task that is there already is skipped. It takes about half an hour
-of one core. `python tests/benchmarks/cooldown.py table` prints what they say.
+The figures go to cooldown.csv, a column for each seed; a task that is there already is skipped. It takes a quarter of an
+hour of one core. `python tests/benchmarks/cooldown.py table` prints what they say.
 """
 
 import argparse
@@ -42,10 +42,12 @@ SHAPES = {
     "sqrt": ("sqrt", 100),
     "cosine": ("cosine", 100),
 }
-CHOICES = [(0.2, name) for name in SHAPES] + [(share, "linear 1/10") for share in (0.1, 0.4)]
-CHOSEN = [(0.2, "linear 1/10")]
-TO_CHOOSE = {"cycle": {0.5: CHOICES}, "constant": {0.5: CHOICES}}
-TO_REPORT = {"cycle": {0.25: CHOSEN, 0.5: CHOSEN, 0.75: CHOSEN}, "constant": {0.5: CHOSEN}}
+CHOSEN = 0.2, "linear 1/10"
+TO_CHOOSE = {  # by trunk and stop: the lengths and shapes of the cooldowns
+    "cycle": {0.6 / 1.4: [(0.4, "linear 1/10")], 0.5: [(0.2, o) for o in SHAPES], 0.6 / 1.1: [(0.1, "linear 1/10")]},
+    "constant": {0.6 / 1.4: [(0.4, "linear 1/10")], 0.5: [CHOSEN], 0.6 / 1.1: [(0.1, "linear 1/10")]},
+}
+TO_REPORT = {"cycle": {0.25: [CHOSEN], 0.5: [CHOSEN], 0.75: [CHOSEN]}, "constant": {0.5: [CHOSEN]}}
 MOMENTUM = ["digits_mlp_adam", "mnist_mlp_adam", "mnist_conv_adam", "clothes_conv_sgd", "tune_slices_adam"]
 
 
@@ -82,7 +84,7 @@ class Trained:
     """The states of a copy of the task's Learner after some of its batches, all of one fit."""
 
     def __init__(self, twin, task, schedule, stops, seed):
-        from fastai.callback.core import CancelFitException, Callback
+        from fastai.callback.core import Callback, CancelFitException
 
         states, n_iter = {}, len(twin.dls.train)
         n_batches = task.n_epoch * n_iter
@@ -131,6 +133,11 @@ class Trained:
         return score(self.twin)
 
 
+def total_of(stop, share):
+    """Batches in all, as a part of the task's: `known` is a cycle of this length."""
+    return round(stop * (1 + share), 3)
+
+
 def peak_of(task):
     from advice import PEAKS
 
@@ -139,22 +146,20 @@ def peak_of(task):
 
 
 def measure_seed(box, task, seed, grid):
-    """The scores of one seed by (trunk, stop, share, what)."""
+    """The scores of one seed by (trunk, stop, share, what); a cycle that knew its length by (trunk, length, "", "known")."""
     found, n_iter = {}, len(task.learn.dls.train)
     for trunk, schedule in TRUNKS.items():
         with box.copy(seed, task.init) as (twin, _):
             trained = Trained(twin, task, schedule, list(grid[trunk]), seed)
             for stop, cooldowns in grid[trunk].items():
-                found[trunk, stop, "", "stopped"] = trained.stopped(stop)
+                found[trunk, round(stop, 3), "", "stopped"] = trained.stopped(stop)
                 for share, name in cooldowns:
-                    found[trunk, stop, share, name] = trained.cooled(stop, share, *SHAPES[name])
-    for stop, cooldowns in grid["cycle"].items():
-        for share in dict.fromkeys(share for share, _ in cooldowns):
-            n_done = round(stop * task.n_epoch * n_iter)
-            n = n_done + max(1, round(share * n_done))
-            with box.copy(seed, task.init) as (twin, _):
-                twin.fit(peak_of(task), 1, cycle_len=n / n_iter, use_clr=(10, 10))
-                found["cycle", stop, share, "known"] = score(twin)
+                    found[trunk, round(stop, 3), share, name] = trained.cooled(stop, share, *SHAPES[name])
+    for total in dict.fromkeys(total_of(stop, share) for stop, o in grid["cycle"].items() for share, _ in o):
+        with box.copy(seed, task.init) as (twin, _):
+            n = round(total * task.n_epoch * n_iter)
+            twin.fit(peak_of(task), 1, cycle_len=n / n_iter, use_clr=(10, 10))
+            found["cycle", total, "", "known"] = score(twin)
     if task.name in MOMENTUM:
         with box.copy(seed, task.init) as (twin, _):
             trained = Trained(twin, task, CircularLR(10, 10, 0.95, 0.85), [0.5], seed)
@@ -185,6 +190,53 @@ def measure(names):
             for key in found[0]:
                 file.write(",".join([name, *map(str, key), *(f"{float(o[key]):.4g}" for o in found)]) + "\n")
         print(f"{name}: {perf_counter() - began:.0f} s", flush=True)
+
+
+def print_tables():
+    """Differences in points ± standard error, for each task, and over the tasks in sd of the seeds."""
+    names = list(dict.fromkeys(o[0] for o in rows()))
+    measured = {name: {tuple(o[1:5]): np.array(o[5:], dtype=float) for o in rows(name)} for name in names}
+    stops = {0.1: 0.545, 0.2: 0.5, 0.4: 0.429}
+    for trunk in TRUNKS:
+        lengths = {f"{share:.0%}": (trunk, stop, share, "linear 1/10") for share, stop in stops.items()}
+        shapes = {name: (trunk, 0.5, 0.2, name) for name in SHAPES}
+        columns = {**lengths, **(shapes if trunk == "cycle" else {})}
+        show(
+            f"{trunk}: 0.6 of the task in all, minus a cycle that knew it",
+            measured,
+            columns,
+            ("cycle", 0.6, "", "known"),
+        )
+    moms = {name: ("momentum", 0.5, 0.2, name) for name in ("held", "mom_a")}
+    show("momentum, minus the optimizer's own", measured, moms, ("momentum", 0.5, 0.2, "own"))
+    stops = [("cycle", 0.25), ("cycle", 0.5), ("cycle", 0.75), ("constant", 0.5)]
+    cooled = {f"{trunk} {stop}": (trunk, stop, *CHOSEN) for trunk, stop in stops}
+    others = {
+        "stopping there": {name: (*key[:2], "", "stopped") for name, key in cooled.items()},
+        "a cycle that knew": {name: ("cycle", total_of(*key[1:3]), "", "known") for name, key in cooled.items()},
+    }
+    for name, other in others.items():
+        show(f"the chosen cooldown, minus {name}", measured, cooled, other)
+
+
+def show(title, measured, columns, others):
+    """Print the differences of the columns to others: one key for all, or one for each column."""
+    points, in_sd = {}, {}
+    for name, scores in measured.items():
+        task = Measured(name)
+        for column, key in columns.items():
+            other = scores.get(tuple(map(str, others if isinstance(others, tuple) else others[column])))
+            score = scores.get(tuple(map(str, key)))
+            if score is None or other is None:
+                continue
+            d = task.in_points(score - other)
+            points.setdefault(name, {})[column] = f"{d.mean():+.2f} ± {d.std(ddof=1) / len(d) ** 0.5:.2f}"
+            in_sd.setdefault(name, {})[column] = (score - other).mean() / task.sd
+    if points:
+        print(f"\n{title}, in points\n\n{pd.DataFrame(points).T[list(columns)].to_string()}")
+        sd = pd.DataFrame(in_sd).T[list(columns)]
+        print("\nmean over the tasks, in sd of the seeds: ", end="")
+        print(", ".join(f"{o} {sd[o].mean():+.2f} ± {sd[o].sem():.2f}" for o in columns))
 
 
 if __name__ == "__main__":

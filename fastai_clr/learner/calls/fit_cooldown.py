@@ -79,10 +79,8 @@ def fit_cooldown(
     def run() -> None:
         rate, peak = end["rates"][-1], end["peak"]
         if peak is not None and 0 < rate <= LOW * peak:
-            say(
-                self,
-                f"The last fit ended at a low rate, {rate:.3g}, 1/{peak / rate:.3g} of its peak: there is little to cool down.",
-            )
+            of_peak = f"1/{peak / rate:.3g} of its peak"
+            say(self, f"The last fit ended at a low rate, {rate:.3g}, {of_peak}: there is little to cool down.")
         plan.run(self.fit)  # a subclass may have a `fit` of its own
 
     return run

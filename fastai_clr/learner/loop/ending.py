@@ -33,7 +33,10 @@ def set_fit_end(learn: Any, end: FitEnd | None) -> None:
 
 
 def keep_fit_end(learn: Any, peak: float | None = None, n_epoch: float | None = None) -> None:
-    """Read the end of a fit from the optimizer, where the fit still has its weight decay. peak, n_epoch: see `FitEnd`."""
+    """Keep the end of a fit, as the optimizer holds it before the fit's weight decay is undone.
+
+    peak, n_epoch: see `FitEnd`.
+    """
     opt = learn.opt
     if opt is not None:
         wd = read_hyper(opt, "wd") if n_epoch is not None and "wd" in opt.hypers[0] else None

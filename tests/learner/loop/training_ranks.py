@@ -28,23 +28,8 @@ FITS = {  # the training items, in batches of 4 for each process; what is done w
     "fractional cycles": (85, False, lambda o, **k: o.fit(1e-2, 3, cycle_len=0.5, use_clr=(10, 4), **k)),
     "last batch dropped": (76, True, lambda o, **k: o.fit(1e-2, 2, cycle_len=1, use_clr_beta=(10, 10), **k)),
     "resumed": (85, False, lambda o, **k: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5), start_epoch=1, **k)),
-    "cooldown": (85, False, lambda o, **k: stopped(o).fit_cooldown(2, **k)),
     "native": (85, False, lambda o, cbs, **k: o.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(32, 5, *MOMS), **k), *cbs])),
 }
-
-
-def stopped(learn):
-    """A fit of fastai's own that a callback has ended after 11 + 4 batches of each rank."""
-
-    class Stop(Callback):
-        run_valid = False
-
-        def after_batch(self):
-            if self.learn.train_iter == 15:
-                raise CancelFitException
-
-    learn.fit(3, [1e-3, 1e-2], cbs=Stop())
-    return learn
 
 
 STOPS = {  # the metric of each rank in each epoch: rank 0 decides
@@ -111,12 +96,33 @@ def run_to_a_stop(path, name):
     )
 
 
+class Stop(Callback):
+    run_valid = False
+
+    def after_batch(self):
+        if self.learn.train_iter == 15:
+            raise CancelFitException
+
+
+def run_cooldowns(path):
+    """Fits that a callback ends after 10 + 5 batches of each rank, of fastai's and in our style, and their cooldowns."""
+    learn, probes = make_learner(path / "cooldown", 20, 2), [Probe(), Probe()]
+    with learn.distrib_ctx(cpu=True):
+        learn.fit(3, [1e-3, 1e-2], cbs=Stop())
+        learn.fit_cooldown(cbs=probes[0])
+        learn.fit([1e-3, 1e-2], 3, cbs=Stop())
+        learn.fit_cooldown(cbs=probes[1])
+    weights = [p.detach() for p in learn.model.parameters()]
+    torch.save(dict(lrs=[o.probed_lrs for o in probes], weights=weights), path / f"cooldown_{rank_distrib()}.pt")
+
+
 if __name__ == "__main__":
     DistributedDL._broadcast = broadcast
     for name in FITS:
         run(Path(sys.argv[1]), name)
     for name in STOPS:
         run_to_a_stop(Path(sys.argv[1]), name)
+    run_cooldowns(Path(sys.argv[1]))
     torch.distributed.barrier()
     time.sleep(0.5)  # a rank that leaves while the other still talks to it aborts that one
     os._exit(0)  # all is written; on a busy machine gloo's own threads sometimes abort at a regular exit
