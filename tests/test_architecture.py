@@ -98,6 +98,7 @@ PROMISED |= {"_step_count", "_last_lr"}  # keys of the state_dict of torch's sch
 OURS = {
     "_cyc_",
     "_fastai_clr_users_code",
+    "_fastai_clr_fit_end",
     "_before_fastai_clr",
     "_factors",
     "_held",

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from .schedule import Schedule
-from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+from .shapes import CircularLR, CircularLRBeta, Constant, Cooldown, CosAnneal
 
 _WITHOUT_NUMBERS: dict[str, Schedule] = {
     "constant": Constant(),
@@ -12,7 +12,7 @@ _WITHOUT_NUMBERS: dict[str, Schedule] = {
     "cosine_07": CosAnneal(),
     "one_cycle": CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5),
 }
-_WITH_NUMBERS: dict[str, Any] = {"clr": CircularLR, "clr_beta": CircularLRBeta}
+_WITH_NUMBERS: dict[str, Any] = {"clr": CircularLR, "clr_beta": CircularLRBeta, "cooldown": Cooldown}
 _FORM = re.compile(rf"(?:use_)?({'|'.join(_WITH_NUMBERS)})\s*=?\s*\(([^()]*)\)")
 
 
@@ -24,7 +24,7 @@ def by_name(name: str) -> Schedule:
     name
         'constant'; 'cosine', half a cosine down from the peak; 'cosine_07', 0.7's `cycle_len` without `use_clr`;
         'one_cycle', fastai 2's `fit_one_cycle`; 'clr(32,5)', `use_clr=(32, 5)`; 'clr_beta(10,10)', `use_clr_beta`. Four
-        numbers cycle momentum, too: 'clr(20,10,.95,.85)'.
+        numbers cycle momentum, too: 'clr(20,10,.95,.85)'; 'cooldown(10)', a linear fall to a tenth.
 
     Returns
     -------

@@ -224,6 +224,44 @@ class CosAnneal(Schedule):
 
 
 @dataclass(frozen=True, repr=False)
+class Cooldown(Schedule):
+    """A linear fall from the peak to peak/div, to end a fit that was stopped at a high rate.
+
+    Parameters
+    ----------
+    div
+        The rate before the fall divided by the rate of the last batch, at least 1.
+
+    Raises
+    ------
+    TypeError or ValueError
+        For a value of the wrong kind or out of range.
+
+    Notes
+    -----
+    Batch i (from 0) of a cycle of n batches has the rate `peak * (1 - (1 - 1/div) * (i + 1)/n)`: the first batch is one
+    step below the peak, the rate that was held before, and the last one is at peak/div.
+
+    References
+    ----------
+    Zhai et al. 2022, Scaling Vision Transformers; Hägele et al. 2024, arXiv 2405.18392.
+
+    Examples
+    --------
+    >>> Cooldown(10).describe(lr=0.01, n_batches=90)
+    'starts at 0.0099 (0.01/1.01), falls for 90 batches to 0.001'
+    """
+
+    div: float = 10
+
+    def __post_init__(self) -> None:
+        set_number(self, "div", least=1)
+
+    def factor(self, i: Any, cycle: Cycle) -> Any:
+        return 1 - (1 - 1 / self.div) * (i + 1) / cycle.length
+
+
+@dataclass(frozen=True, repr=False)
 class Constant(Schedule):
     """The peak rate in every batch.
 

@@ -1,19 +1,23 @@
 """`learn.fit`, called in the style of fastai 0.7 or of fastai 2."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 from fastai.callback.core import Callback
 from fastai.learner import Learner
+from fastai.torch_core import num_distrib
 
 from ...record import Record
 from ...schedules.checks import PerGroup, as_list, check_number, rate_of
 from ..fastai2 import NATIVE, instance_attribute, is_callback
 from ..loop.callback import CLRCallback
+from ..loop.ending import fit_end, keep_fit_end
 from ..loop.loaders import batches_per_epoch
-from ..loop.running import is_in_a_fit, keep_loop, running
+from ..loop.running import is_in_a_fit, keep_loop, running, say
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from . import call07
@@ -142,8 +146,13 @@ fit.__signature__ = _signature()
 
 def _plan_of_callback(args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
     """The plan that a callback among the arguments belongs to: `FitPlan.run` has called `fit` with it."""
-    cbs = [cb for o in (*args, *kwargs.values()) for cb in as_list(o)]
+    cbs = _cbs_among(args, kwargs)
     return next((cb.plan for cb in cbs if isinstance(cb, CLRCallback) and cb.is_planned), None)
+
+
+def _cbs_among(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Callback]:
+    """The callbacks among the arguments of a call."""
+    return [cb for o in (*args, *kwargs.values()) for cb in as_list(o) if isinstance(cb, Callback)]
 
 
 def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FitPlan | None:
@@ -167,7 +176,7 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
     outer = [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)] if is_in_a_fit(learn) else []
-    with running(learn) as fit:
+    with _offering_cooldown(learn), running(learn) as fit:
         if outer:
             keep_loop(learn, fit)
         for cb in outer:
@@ -179,12 +188,38 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
             native_fit(learn, *args, **kwargs)
             has_ended = True
         finally:
+            has_recorded = not fit.has_begun and getattr(recorder, "lrs", None) is not lrs
+            if has_recorded and not any(is_callback(cb, "schedule", "LRFinder") for cb in _cbs_among(args, kwargs)):
+                _keep_native_end(learn, recorder)
             if not fit.has_begun and not isinstance(own_sched, Callback):
-                if getattr(recorder, "lrs", None) is not lrs:
+                if has_recorded:
                     is_new = getattr(recorder, "hps", None) is not hps  # a `ParamScheduler` in this fit has made them
                     learn.sched = Record.of_recorder(recorder, recorder.hps.get("mom", ()) if is_new else ())
                 elif has_ended:
                     learn.sched = Record()  # the fit was cancelled before anything was recorded
+
+
+def _keep_native_end(learn: Any, recorder: Any) -> None:
+    """Keep the end of a fit without a schedule of ours, for `fit_cooldown`."""
+    if recorder.lrs:
+        n_iter = batches_per_epoch(learn.dls)
+        if num_distrib() > 1:  # each process has trained a part, and has its whole loader back by now
+            n_iter = int(np.diff(getattr(recorder, "iters", ()), prepend=0).max(initial=0)) or n_iter
+        keep_fit_end(learn, float(max(recorder.lrs)), len(recorder.lrs) / n_iter)
+
+
+@contextmanager
+def _offering_cooldown(learn: Any) -> Iterator[None]:
+    """Say in a line how to finish a fit that is interrupted inside the block."""
+    before = fit_end(learn)
+    try:
+        yield
+    except KeyboardInterrupt:
+        end = fit_end(learn)
+        if end is not None and end is not before and not is_in_a_fit(learn):
+            where = f"in epoch {learn.epoch + 1} of {learn.n_epoch}, at a learning rate of {end['rates'][-1]:.3g}"
+            say(learn, f"Interrupted {where}: learn.fit_cooldown() would finish the fit.")
+        raise
 
 
 def check_native_names(names: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from ...schedules.checks import as_list
 from ...schedules.timetable import Timetable
 from ...scores import BestEpoch
 from ..fastai2 import as_float, instance_attribute, is_silent, write_hyper
+from .ending import keep_fit_end
 from .hypers import GroupHypers, SavedHyper, read_hyper
 
 
@@ -88,6 +89,11 @@ class RunningFit(ExitStack):
         self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
         if timetable.schedule.cycles_momentum:
             self.save_hyper(learn.opt, "mom")
+        self.callback(self._keep_end, learn)
+
+    def _keep_end(self, learn: Any) -> None:
+        if n := len(self.record.iterations):
+            keep_fit_end(learn, self.timetable.peaks[-1], n / self.timetable.cycles.n_iter)
 
     def change_optimizer(self, new: Any) -> None:
         """Continue with an optimizer that a callback made during the fit; give it the values that the fit has set."""
