@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, product
-from time import perf_counter
+from itertools import product
 from typing import Any
 
 from fastai.callback.core import Callback
@@ -25,8 +24,8 @@ from ..calls.short_errors import plan_then_run
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
 from .interruption import run_experiment
+from .jobs import Recipe, Task, Trainer, number_of_jobs
 from .progress import ExperimentBar
-from .sandbox import Sandbox
 
 FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines, too
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
@@ -47,6 +46,7 @@ def compare_schedules(
     wd: Any = None,
     cbs: Any = None,
     init: Callable[[Any], Any] | None = None,
+    n_jobs: int | None = None,
 ) -> Callable[[], Comparison]:
     """Train with each schedule from the same weights on the same batches, once for each seed, and compare.
 
@@ -99,36 +99,31 @@ def compare_schedules(
     wd = check_per_group("wd", wd, n_groups, least=0)
     cbs = as_callbacks(cbs)
     check_events([*self.cbs, *cbs])
-    schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
-    for name, own in schedulers.items():
+    fits = {name: _fit_with(name, schedule, cbs) for name, schedule in schedules.items()}
+    for name, (_, own) in fits.items():
         for peak in peaks[name]:
-            preview(plan_of_native(self, n_epoch, peak, wd, [*own, *cbs]))  # raises what the fit would
-    box = Sandbox(self, [*chain(*schedulers.values()), *cbs])
-    on_grid = [(name, seed, peak) for seed in grid_seeds for name in schedules for peak in peaks[name]]
+            preview(plan_of_native(self, n_epoch, peak, wd, own))  # raises what the fit would
+    on_grid = [
+        Task(name, seed, peak, f"{name}, peak {peak_in_words(peak)}, seed {seed}")
+        for seed in grid_seeds
+        for name in schedules
+        for peak in peaks[name]
+    ]
+    # A seed at a time: an interruption leaves what can be compared.
+    pairs = list(product(seeds, schedules))
+    trainer = Trainer(Recipe(self, fits, n_epoch, wd, init), number_of_jobs(n_jobs, max(len(on_grid), len(pairs))))
     best = {name: grid[0] for name, grid in peaks.items()}
-    grid_runs: list[Run] = []
-    runs: list[Run] = []
+    grid_runs: dict[int, Run] = {}
+    runs: dict[int, Run] = {}
 
     def train() -> None:
-        bar = ExperimentBar(self, (len(on_grid) + len(seeds) * len(schedules)) * n_epoch, batches_per_epoch(self.dls))
-        with bar, box, box:
-            for name, seed, peak in on_grid:
-                grid_runs.append(train_one(bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+        bar = ExperimentBar(self, (len(on_grid) + len(pairs)) * n_epoch, batches_per_epoch(self.dls))
+        with bar, trainer.box, trainer.box:
+            grid_runs.update(trainer.train(on_grid, bar))
             if grid_runs:
-                best.update(best_peaks(grid_runs, compared_columns(grid_runs)[1]))
-            # A seed at a time: an interruption leaves what can be compared.
-            for seed, name in product(seeds, schedules):
-                runs.append(train_one(bar, name, seed, best[name]))
-
-    def train_one(bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
-        with box.copy(seed, init) as (twin, twin_cbs):
-            copies = dict(zip(map(id, box.cbs), twin_cbs))
-            own = [copies[id(cb)] for cb in [*schedulers[name], *cbs] if id(cb) in copies]
-            bar.begin(f"{name}{at}, seed {seed}", (len(grid_runs) + len(runs)) * n_epoch)
-            fit = twin.fit_one_cycle if schedules[name] == "one_cycle" else twin.fit
-            began = perf_counter()
-            fit(n_epoch, peak, wd=wd, cbs=[*own, bar])
-            return Run(name, seed, perf_counter() - began, twin, peak)
+                best.update(best_peaks(_in_order(grid_runs), compared_columns(_in_order(grid_runs))[1]))
+            tasks = [Task(name, seed, best[name], f"{name}, seed {seed}") for seed, name in pairs]
+            runs.update(trainer.train(tasks, bar, len(on_grid)))
 
     def compared(stop: KeyboardInterrupt | None) -> Comparison:
         if stop is not None and not runs:
@@ -142,7 +137,7 @@ def compare_schedules(
             "number of batches per epoch": batches_per_epoch(self.dls),
             "number of weights": sum(p.numel() for p in params(self.model) if not is_lazy(p)),
         }
-        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+        return Comparison(_in_order(runs), baseline, target, settings=settings, grid_runs=_in_order(grid_runs))
 
     return partial(run_experiment, self, train, compared)
 
@@ -174,18 +169,23 @@ def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_group
     return dict.fromkeys(schedules, grid)
 
 
-def _scheduler(name: str, schedule: Any) -> list[Callback]:
-    """The callback that sets the rate for a schedule; none for 'one_cycle', which is fastai's own `fit_one_cycle`."""
+def _fit_with(name: str, schedule: Any, cbs: Sequence[Callback]) -> tuple[str, list[Callback]]:
+    """The Learner's method that trains with a schedule, and its callbacks: `cbs`, after the one that sets the rate."""
     import fastai.callback.schedule  # not before it is needed: see `is_callback`
 
     if schedule == "one_cycle":
-        return []
+        return "fit_one_cycle", [*cbs]
     schedule = named_schedules({name: schedule})[name]
     if isinstance(schedule, CLRCallback):
-        return [schedule]
+        return "fit", [schedule, *cbs]
     if isinstance(schedule, Schedule):
-        return [CLRCallback(schedule)]
-    return [fastai.callback.schedule.ParamScheduler(position_functions(name, schedule))]
+        return "fit", [CLRCallback(schedule), *cbs]
+    return "fit", [fastai.callback.schedule.ParamScheduler(position_functions(name, schedule)), *cbs]
+
+
+def _in_order(runs: dict[int, Run]) -> list[Run]:
+    """The runs by their numbers."""
+    return [runs[i] for i in sorted(runs)]
 
 
 def _in_words(schedule: Any) -> str:
