@@ -50,34 +50,74 @@ def compare_schedules(
 ) -> Callable[[], Comparison]:
     """Train with each schedule from the same weights on the same batches, once for each seed, and compare.
 
-    n_epoch: epochs of each run. wd, cbs: as in `fit`, for every run.
-    lr: peak learning rate as in `fit`, or a dict of peak rates by the names of the schedules; None is `learn.lr`.
-    schedules: a dict by name, or a list. Each is one of our schedules, a name ('constant', 'cosine', 'cosine_07',
-    'one_cycle', which is fastai's own `fit_one_cycle`, 'clr(32,5)', 'clr_beta(10,10)'), a `CLRCallback` for several
-    cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict of them.
-    seeds: how many, or which. A seed fixes the order of the batches, augmentation and dropout.
-    lr_grid: instead of `lr`, a list of peak rates, each as `lr`. Every schedule takes the one with which it trains best
-    in runs of its own: schedules x rates x `grid_seeds` of them. At one peak for all a comparison misleads.
-    grid_seeds: how many seeds choose the peaks, or which; they differ from `seeds`, and count from 10000.
-    baseline: the name of the schedule that the others are compared with; None is the first one.
-    target: a value of the first metric, without metrics of the validation loss; the table reports the first epoch that
-    reaches it. None is the baseline's mean final value.
-    init: a function that gives the model new weights; each run calls it after setting the seed. None: each run starts
-    from the Learner's weights.
+    Parameters
+    ----------
+    n_epoch
+        Epochs of each run.
+    lr
+        Peak learning rate, as `fit` takes it, or a dict of peak rates by the names of the schedules. None is
+        `learn.lr`.
+    schedules
+        A dict by name, or a list. Each is one of our schedules, a name ('constant', 'cosine', 'cosine_07',
+        'one_cycle', which is fastai's own `fit_one_cycle`, 'clr(32,5)', 'clr_beta(10,10)'), a `CLRCallback` for
+        several cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict
+        of them.
+    seeds
+        How many, or which. A seed fixes the order of the batches, augmentation and dropout.
+    lr_grid
+        Instead of `lr`, a list of peak rates, each as `lr`. Every schedule takes the one with which it trains best in
+        runs of its own: schedules x rates x `grid_seeds` of them. At one peak for all a comparison misleads.
+    grid_seeds
+        How many seeds choose the peaks, or which. They differ from `seeds`, and count from 10000.
+    baseline
+        Name of the schedule that the others are compared with. None is the first one.
+    target
+        Value of the first metric, without metrics of the validation loss; the table reports the first epoch that
+        reaches it. None is the baseline's mean final value.
+    wd
+        Weight decay of every run, as `fit` takes it.
+    cbs
+        Callbacks for every run; each run trains copies of them.
+    init
+        Function that gives the model new weights; each run calls it after setting the seed. None: each run starts
+        from the Learner's weights.
+    n_jobs
+        Runs that train side by side, each in a process of its own; -1 is one for each core. None is one run after the
+        other in this process, or what `joblib.parallel_config` says.
 
-    Each run trains a copy of the Learner and of `cbs`; the Learner itself is left alone. There is one copy at a time,
-    which takes the memory of a second model and its optimizer. The optimizer is of the kind and with the
-    hyper-parameters of `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes
-    that show, log or save do not take part, nor do callbacks with `take_part = False`, on the instance or its class.
-    Every other callback runs in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of
-    a copy is a temporary folder. A bar shows the epochs of all runs. An interruption keeps the comparison of the
-    finished runs in `learn.interrupted`.
+    Returns
+    -------
+    The runs, and what they say of the schedules.
 
-    Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
-    several processes, and for a splitter, loss, metric, hook or callback that looks up the Learner or its model by
-    name, say as a global: a function is not copied and would use the original. With an `init` that replaces parameters,
-    `opt_func` has to make an optimizer like `learn.opt`.
+    Raises
+    ------
+    TypeError
+        For an argument of the wrong kind, before anything is trained.
+    ValueError
+        For an argument out of range, and in several ranks, before anything is trained. So is a splitter, loss, metric,
+        hook or callback that looks up the Learner or its model by name, say as a global: a function is not copied and
+        would use the original. With an `init` that replaces parameters, `opt_func` has to make an optimizer like
+        `learn.opt`. With `n_jobs`, the Learner has to be picklable.
 
+    Notes
+    -----
+    Each run trains a copy of the Learner; the Learner itself is left alone. There is one copy at a time, which takes
+    the memory of a second model and its optimizer. The optimizer is of the kind and with the hyper-parameters of
+    `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes that show, log or save
+    do not take part, nor do callbacks with `take_part = False`, on the instance or its class. Every other callback runs
+    in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of a copy is a temporary
+    folder. A bar shows the epochs of all runs. An interruption keeps the comparison of the finished runs in
+    `learn.interrupted`.
+
+    With `n_jobs` joblib sends the Learner and its data to worker processes of this machine, or of the cluster that
+    `joblib.parallel_config(backend="dask")` names. A worker takes seconds to start and waits some minutes for the next
+    comparison. It holds a Learner and a copy, on the Learner's own device: all workers share the memory of one GPU.
+    Each trains with this process's `torch.get_num_threads()`, so that the numbers are those of one run after the other,
+    to the last bit on this machine, up to rounding on another. Other settings of this process (torch's default dtype or
+    its deterministic algorithms, say) do not reach a worker. Where joblib has only threads, one run trains at a time.
+
+    Examples
+    --------
     >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
     >>> list(comparison.table.index)
     ['flat', 'triangle']

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -21,6 +22,7 @@ from joblib.parallel import get_active_backend
 
 from ...report.run import Run
 from ...schedules.checks import check_number
+from ..fastai2 import is_compiled_in_place
 from .obstacles import obstacle
 from .progress import ExperimentBar
 from .sandbox import Sandbox
@@ -72,6 +74,11 @@ class Recipe:
 
         It is an array because joblib and dask send a large array once to each machine, and bytes with each task.
         """
+        if any(map(is_compiled_in_place, self.learn.model.modules())):
+            raise ValueError(
+                "n_jobs sends the Learner to other processes, where a model that model.compile() compiled is not: "
+                "try learn.model = torch.compile(learn.model)"
+            )
         with box, box, box.copy() as (twin, twin_cbs):
             if self.learn.opt is None:
                 twin.opt = None  # as in the Learner: `opt_func` makes it, for what `init` leaves
@@ -127,8 +134,8 @@ class Trainer:
         self, payload: np.ndarray, tasks: Sequence[Task], bar: ExperimentBar, n_before: int
     ) -> Iterator[tuple[int, Run]]:
         with TemporaryDirectory(prefix="fastai_clr_", ignore_cleanup_errors=True) as folder:
-            work = (delayed(_worker)(payload, folder, torch.get_num_threads(), *o) for o in enumerate(tasks))
-            pool = Parallel(self._n_jobs, batch_size=1, return_as="generator_unordered")
+            work = (delayed(train_in_worker)(payload, folder, torch.get_num_threads(), *o) for o in enumerate(tasks))
+            pool: Any = Parallel(self._n_jobs, batch_size=1, return_as="generator_unordered")
             with closing(pool(work)) as finished:
                 bar.begin(f"{self._n_jobs} runs at a time", n_before * self._recipe.n_epoch)
                 for n_finished, run in enumerate(finished, 1):
@@ -136,23 +143,37 @@ class Trainer:
                     yield run
 
 
-def _worker(payload: np.ndarray, folder: str, n_threads: int, i: int, task: Task) -> tuple[int, Run]:
-    import fastai.callback.schedule  # noqa: F401  (`fit_one_cycle`)
+def train_in_worker(payload: np.ndarray, folder: str, n_threads: int, i: int, task: Task) -> tuple[int, Run]:
+    """Train a run in a process that may not know the Learner, with the parent's number of threads.
+
+    folder: the parent's folder for temporary files; a worker that is killed cannot remove its own.
+    """
+    import fastai.callback.schedule  # noqa: F401  (it gives a Learner `fit_one_cycle`)
 
     with _ALONE:
-        before = torch.get_num_threads()
+        n_before = torch.get_num_threads()
         torch.set_num_threads(n_threads)  # sums are added in an order that depends on it
         try:
-            return i, _train(payload, folder, task)
+            return i, _train(payload, Path(folder), task)
+        except Exception as error:
+            if not _survives_pickling(error):
+                raise RuntimeError(f"{type(error).__name__}: {error} ({task.words})") from error
+            raise
         finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(n_before)
             gc.collect()  # the Learner
-            torch.cuda.empty_cache()  # a worker waits for more work for minutes
+            torch.cuda.empty_cache()  # a worker waits some minutes for more work
 
 
-def _train(payload: np.ndarray, folder: str, task: Task) -> Run:
-    recipe = torch.load(io.BytesIO(payload), weights_only=False)
-    # Within the parent's folder, where that is on this machine: a worker that is killed removes nothing.
-    box = recipe.sandbox(Path(folder) if Path(folder).exists() else None)
+def _train(payload: np.ndarray, folder: Path, task: Task) -> Run:
+    recipe = torch.load(io.BytesIO(payload.data), weights_only=False)
+    box = recipe.sandbox(folder if folder.exists() else None)  # this may be another machine
     with box, box:
         return recipe.train(box, task)
+
+
+def _survives_pickling(error: Exception) -> bool:
+    try:
+        return bool(pickle.loads(cloudpickle.dumps(error)))
+    except Exception:  # a class may want more arguments than it hands on
+        return False
