@@ -104,11 +104,12 @@ class Recipe:
 
 def number_of_jobs(n_jobs: Any, n_runs: int) -> int:
     """How many runs train side by side: at most `n_runs`, and 1 where joblib has only threads."""
+    wanted: Any = n_jobs  # None, too, which joblib's types leave out
     if n_jobs is not None and not check_number("n_jobs", n_jobs, integer=True):
         raise ValueError(f"n_jobs should be at least 1, or -1 for all cores, but given {n_jobs!r}")
     if getattr(get_active_backend()[0], "supports_sharedmem", False):
         return 1
-    return min(effective_n_jobs(n_jobs), n_runs)
+    return min(effective_n_jobs(wanted), n_runs)
 
 
 class Trainer:
@@ -135,8 +136,9 @@ class Trainer:
     ) -> Iterator[tuple[int, Run]]:
         with TemporaryDirectory(prefix="fastai_clr_", ignore_cleanup_errors=True) as folder:
             work = (delayed(train_in_worker)(payload, folder, torch.get_num_threads(), *o) for o in enumerate(tasks))
-            pool: Any = Parallel(self._n_jobs, batch_size=1, return_as="generator_unordered")
-            with closing(pool(work)) as finished:
+            options: Any = dict(batch_size=1, return_as="generator_unordered")  # joblib's types are too narrow
+            finished: Any = Parallel(self._n_jobs, **options)(work)
+            with closing(finished):
                 bar.begin(f"{self._n_jobs} runs at a time", n_before * self._recipe.n_epoch)
                 for n_finished, run in enumerate(finished, 1):
                     bar.begin(f"{self._n_jobs} runs at a time", (n_before + n_finished) * self._recipe.n_epoch)
