@@ -9,6 +9,7 @@ from typing import Any
 from fastai.learner import Learner, Recorder
 from fastcore.foundation import L
 
+from ..plot.axes import Axes, GivenAxes
 from ..record import Record
 from ..report import Comparison, Suggestion
 from .calls import gone07
@@ -71,10 +72,30 @@ def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
         self.__dict__.update(ours)
 
 
-def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
-    """Load the model that `cycle_save_name=name` saved at the end of `cycle` (from 0). kwargs: as in `learn.load`.
+def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Learner:
+    """Load the model that `cycle_save_name` saved at the end of a cycle.
 
-    Source: 0.7.0's `load_cycle`.
+    Parameters
+    ----------
+    name
+        What was given as `cycle_save_name`.
+    cycle
+        Number of the cycle, from 0.
+    **kwargs
+        As in `learn.load`.
+
+    Returns
+    -------
+    The Learner.
+
+    References
+    ----------
+    fastai 0.7.0, `learn.load_cycle`.
+
+    Examples
+    --------
+    >>> learn.fit(1e-2, 2, cycle_len=1, cycle_save_name="x")
+    >>> learn = learn.load_cycle("x", 0)
     """
     return self.load(f"{name}_cyc_{cycle}", **kwargs)
 
@@ -118,9 +139,32 @@ class NoFitYet:
 
 
 def plot_lr(
-    self: Any, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
-) -> Any:
-    """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does, with its arguments."""
+    self: Any, show_moms: bool = True, show_text: bool = True, ax: "GivenAxes" = None, *, log: bool = False, **gone: Any
+) -> "Axes":
+    """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does.
+
+    Parameters
+    ----------
+    show_moms
+        Whether to draw the momentum beside it, if it changed during the fit.
+    show_text
+        Whether to show the schedule, and the rates at its start, peak and end, in a title.
+    ax
+        Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+    log
+        Whether to use a logarithmic axis, which separates groups with very different rates.
+    **gone
+        Arguments of 0.7 raise a TypeError that says what to type instead.
+
+    Returns
+    -------
+    The matplotlib axes of the learning rate.
+
+    Raises
+    ------
+    ValueError
+        If nothing was recorded yet.
+    """
     return self.learn.sched.plot_lr(show_moms, show_text, ax, log=log, **gone)
 
 

@@ -19,8 +19,10 @@ def read_hyper(opt: Any, name: str) -> list[Any]:
 
 
 def rates_of_groups(lr: Any, n_groups: int) -> list[float]:
-    """The rate of each parameter group after fastai's `fit` has set `lr`: a number, one for each group, or a slice.
+    """The rate of each parameter group after fastai's `fit` has set `lr`: a number, one per group, or a slice.
 
+    Examples
+    --------
     >>> rates_of_groups(0.5, 2), rates_of_groups(slice(0.5), 3)
     ([0.5, 0.5], [0.05, 0.05, 0.5])
     """

@@ -26,15 +26,34 @@ from .hypers import GroupHypers, SavedHyper, read_hyper
 class RunningFit(ExitStack):
     """A fit while it runs. `callback(undo, ...)` registers a function for its end; they run in reverse order.
 
-    planned: the timetable of the fit's plan, if there is one. saved: the optimizer's own hyper-parameters.
-
-    Once a schedule of ours has begun (has_begun):
-    timetable: what the schedule sets. record: what the fit did. recorder: fastai's `Recorder`, if any.
-    opt, hypers: the optimizer, and access to its learning rates and momentum.
-    epoch: the epoch that runs or comes next. first_epoch: the plan leaves earlier ones out.
-    next_cycle: number of the cycle that ends next, from 0. next_end: its end as a place in the timetable.
-    n_skipped: batches before the first one that this fit trains.
-    best: the best epoch so far, for `best_save_name`. n_validated: number of validated epochs it was given.
+    Attributes
+    ----------
+    planned
+        The timetable of the fit's plan, if there is one.
+    saved
+        The optimizer's own hyper-parameters.
+    timetable
+        What the schedule sets; this and the following are there once a schedule of ours has begun (`has_begun`).
+    record
+        What the fit did.
+    recorder
+        fastai's `Recorder`, if any.
+    opt, hypers
+        The optimizer, and access to its learning rates and momentum.
+    epoch
+        The epoch that runs or comes next.
+    first_epoch
+        The plan leaves earlier epochs out.
+    next_cycle
+        Number of the cycle that ends next, from 0.
+    next_end
+        End of that cycle as a place in the timetable.
+    n_skipped
+        Batches before the first one that this fit trains.
+    best
+        The best epoch so far, for `best_save_name`.
+    n_validated
+        Number of validated epochs that `best` was given.
     """
 
     planned: Timetable | None = None
@@ -153,7 +172,7 @@ class RunningFit(ExitStack):
         return min(n_epoch * self.timetable.cycles.n_iter, self.timetable.n_batches)
 
     def end_epoch(self, values: Sequence[Any]) -> None:
-        """Record the epoch before `self.epoch`. values: of that epoch, from fastai's `Recorder`."""
+        """Record the epoch before `self.epoch`, with the values that fastai's `Recorder` has of it."""
         epochs = self.done_after(self.epoch) / self._n_iter
         self.record.add_epoch(self.recorder, values, epochs, len(self.record.iterations))
 
