@@ -44,6 +44,8 @@ class Sandbox:
     show, save or log, or stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say
     its logger. Afterwards the global random numbers go on as before.
 
+    folder: where the folder of the copies is made; None is the system's for temporary files.
+
     Raises ValueError in several processes, without a Recorder, and if a function, which is not copied, refers to the
     Learner or its model by name.
 
@@ -52,12 +54,13 @@ class Sandbox:
     ...         twin.fit(1, 1e-2)
     """
 
-    def __init__(self, learn: Any, cbs: Sequence[Any] = ()):
+    def __init__(self, learn: Any, cbs: Sequence[Any] = (), folder: Path | None = None):
         if num_distrib() > 1:
             raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
         if instance_attribute(learn, "recorder") is None:
             raise ValueError("an experiment reads fastai's Recorder, but this Learner has none")
         self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
+        self._parent = folder or Path(gettempdir())
         classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
         left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}
         left_out |= {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
@@ -79,7 +82,7 @@ class Sandbox:
         self._original = [(t, version_of(t), t.grad) for t in _tensors(learn)]
 
     def __enter__(self) -> "Sandbox":
-        self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
+        self._folder = self._parent / f"fastai_clr_{uuid4().hex}"
         self._of_python, self._of_numpy = random.getstate(), np.random.get_state()
         self._of_torch = torch.get_rng_state()
         self._of_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
@@ -87,8 +90,11 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """Put everything back. A sandbox is entered twice, so that the second exit does what Ctrl-C cuts from the
-        first: all of it may be done again."""
+        """Put everything back.
+
+        A sandbox is entered twice, so that the second exit does what Ctrl-C cuts from the first: all of it may be done
+        again.
+        """
         torch.cuda.set_rng_state_all(self._of_cuda)
         torch.set_grad_enabled(self._has_grad)  # Ctrl-C may fall into the code of `no_grad`
         random.setstate(self._of_python)
@@ -101,9 +107,19 @@ class Sandbox:
     def copy(self, seed: int | None = None, init: Any = None) -> Iterator[tuple[Any, list[Any]]]:
         """A copy of the Learner with an optimizer that has no state yet, and one of the callbacks.
 
-        seed: of all random numbers, None to leave them. init: a function that changes the model before the optimizer is
-        made. Raises ValueError if the optimizer cannot be made, RuntimeError if training the copy changed the Learner's
-        own model.
+        Parameters
+        ----------
+        seed
+            Seed of all random numbers; None leaves them.
+        init
+            A function that changes the model before the optimizer is made.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer cannot be made.
+        RuntimeError
+            If training the copy changed the Learner's own model.
         """
         if not self._folder.exists():  # the first copy
             self._folder.mkdir(mode=0o700)
