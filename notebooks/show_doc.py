@@ -23,7 +23,7 @@ def show_doc(name: str, o: Any) -> Markdown:
     doc = NumpyDocString(inspect.getdoc(o) or "")
     types = {p.name: _in_words(p.annotation) for p in inspect.signature(o).parameters.values()} if callable(o) else {}
     parts = [f"```python\n{_signature(name, o)}\n```", *_texts(doc["Summary"]), *_texts(doc["Extended Summary"])]
-    for section in ("Parameters", "Attributes"):
+    for section in ["Attributes"] if _is_attribute(name, o) else ["Parameters", "Attributes"]:
         parts.append("\n".join(_bullet(names, text, types) for names, _, text in doc[section]))
     parts += [f"Returns {_lowered([kind, *text])}" for _, kind, text in doc["Returns"]]
     parts += [f"Raises {kind} {_lowered(text)}" for _, kind, text in doc["Raises"]]
@@ -43,11 +43,15 @@ def shows_error() -> Iterator[None]:
         raise AssertionError("this should raise an error")
 
 
+def _is_attribute(name: str, o: Any) -> bool:
+    return inspect.isclass(o) and name.rpartition(".")[2].islower()
+
+
 def _signature(name: str, o: Any) -> str:
     """The call with its defaults; of an attribute, its type."""
     if getter := getattr(o, "fget", None) or getattr(o, "func", None):  # a property, or a cached one
         return f"{name}: {_in_words(inspect.signature(getter).return_annotation)}"
-    if inspect.isclass(o) and name.rpartition(".")[2].islower():
+    if _is_attribute(name, o):
         return f"{name}: {o.__name__}"
     signature = inspect.signature(o)
     names = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]

@@ -7,13 +7,13 @@ import torch
 from fastai.learner import Learner
 from torch import nn
 
-from ...schedules.checks import check_number
+from ...schedules.checks import PerGroup, check_number
 from ...schedules.shapes import Cooldown
 from ..loop.callback import CLRCallback
 from ..loop.ending import FitEnd, fit_end
 from ..loop.loaders import batches_per_epoch
 from ..loop.running import say
-from .arguments import as_callbacks, clipping
+from .arguments import Callbacks, as_callbacks, clipping
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
@@ -27,8 +27,8 @@ def fit_cooldown(
     n_epoch: float | None = None,
     div: float = 10,
     *,
-    wd: Any = None,
-    cbs: Any = None,
+    wd: "PerGroup | None" = None,
+    cbs: "Callbacks | None" = None,
     start_epoch: int = 0,
 ) -> Callable[[], None]:
     """End a fit that was stopped, or that has no end of its own: the learning rates fall from where they are.
@@ -54,9 +54,9 @@ def fit_cooldown(
 
     Raises
     ------
-    TypeError or ValueError
-        For an argument of the wrong kind or out of range, if no fit has trained with this optimizer, and if a weight is
-        not finite; before anything changes.
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, if no fit has trained with this optimizer, or if a weight
+        is not finite; before anything changes.
 
     Notes
     -----
