@@ -49,6 +49,8 @@ class ExperimentBar(Callback):
             self._bar.comment = name.ljust(self._width)  # in a terminal a shorter line leaves the end of a longer one
             if self._bar.last_v is None:
                 self._bar.update(0)
+            if self._done:
+                self._bar.update(self._done)  # which also works out how long the rest will take
             self._draw()  # `update` leaves out what comes soon after another
 
     def after_batch(self) -> None:
