@@ -1,7 +1,7 @@
 """Losses, races, comparisons of schedules, and pictures for notebook cells."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any

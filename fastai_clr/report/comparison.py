@@ -1,34 +1,46 @@
 """The result of `learn.compare_schedules`: the runs, and what can be read from them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import plot
+from ..plot.axes import GivenAxes
 from .peaks import grid_table
 from .run import Peak, Run
 from .sentences import as_html, as_text
 from .table import by_schedule, differences, runs_table
 from .verdicts import Verdict, verdicts
 
-if TYPE_CHECKING:
-    from ..plot.axes import GivenAxes
-
 
 class Comparison:
     """What `learn.compare_schedules` measured; print it, or look at `table` and `plot()`.
 
-    runs: the finished runs. baseline: the name of the schedule that the others are compared with.
-    target: value of `score`; the table reports the first epoch that reaches it. None: the baseline's mean final value.
-    settings: by name, what another comparison must share to be added, say the epochs; plain data.
-    grid_runs: the runs by which each schedule chose its peak; none if the peaks were given.
-
-    names: of the schedules. quantities: the columns that are compared: losses and metrics, of the validation if there
-    is one. score: the column that decides: the first metric, or the loss if there is none.
-
     `a + b`, or `sum(parts)`, holds the runs of both comparisons.
+
+    Parameters
+    ----------
+    runs
+        The finished runs.
+    baseline
+        Name of the schedule that the others are compared with.
+    target
+        Value of `score`; the table reports the first epoch that reaches it. None is the baseline's mean final value.
+    settings
+        By name, what another comparison must share to be added, say the epochs; plain data.
+    grid_runs
+        The runs by which each schedule chose its peak; none if the peaks were given.
+
+    Attributes
+    ----------
+    names
+        Names of the schedules.
+    quantities
+        The columns that are compared: losses and metrics, of the validation if there is one.
+    score
+        The column that decides: the first metric, or the loss if there is none.
     """
 
     runs: list[Run]
@@ -149,12 +161,22 @@ class Comparison:
         return as_html(*self._findings()) + plot.cell(self.plot)
 
     def plot(self, axes: "GivenAxes" = None) -> np.ndarray:
-        """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds. Returns the three axes.
+        """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds.
 
-        axes: three axes to draw on; None makes a figure. Axes too small for the legend have none:
-        `figure.legend(*axes[0].get_legend_handles_labels())` puts it elsewhere.
+        Parameters
+        ----------
+        axes
+            Three axes to draw on; None makes a figure. Axes too small for the legend have none:
+            `figure.legend(*axes[0].get_legend_handles_labels())` puts it elsewhere.
 
-        Raises TypeError if `axes` are not three matplotlib axes.
+        Returns
+        -------
+        The three matplotlib axes.
+
+        Raises
+        ------
+        TypeError
+            If `axes` are not three matplotlib axes.
         """
         curves = {}
         for name, runs in self._by_run()["run"].groupby(level="schedule", sort=False):

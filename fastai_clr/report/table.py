@@ -12,10 +12,20 @@ from .run import Run
 def runs_table(runs: Sequence[Run], quantities: Sequence[str], score: str, target: float | None = None) -> pd.DataFrame:
     """A row for each run, by schedule and seed, in the order of the runs.
 
-    quantities: losses and metrics, each with a column 'final ...' and a column 'best ...'.
-    score: the one that decides. 'trouble' says why its last value is not finite, '' if it is; 'epochs to ...' is the
-    first epoch that reaches `target`, nan if none does.
-    The other columns: run, the `Run` itself; peak, as `fit` takes it; seconds.
+    The columns: run, the `Run` itself; peak, as `fit` takes it; 'final ...' and 'best ...' of each quantity; 'trouble',
+    why the last value of the score is not finite, '' if it is; 'epochs to ...', the first epoch that reaches the
+    target, nan if none does; seconds.
+
+    Parameters
+    ----------
+    runs
+        The runs.
+    quantities
+        Losses and metrics.
+    score
+        The one that decides.
+    target
+        A value of the score.
     """
     columns = {
         "run": list(runs),
@@ -37,10 +47,7 @@ def by_schedule(values: pd.Series, statistic: Literal["mean", "std", "sem"]) -> 
 
 
 def differences(values: pd.Series, baseline: str) -> pd.Series:
-    """The values minus the baseline's of the same seed, for the seeds that both schedules have.
-
-    values: a column of `runs_table`.
-    """
+    """A column of `runs_table` minus the baseline's of the same seed, for the seeds that both schedules have."""
     of_baseline = values.xs(baseline, level="schedule")
     paired = values.loc[values.index.get_level_values("seed").isin(of_baseline.index)]
     return paired - of_baseline.loc[paired.index.get_level_values("seed")].to_numpy()

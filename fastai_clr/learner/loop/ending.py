@@ -33,10 +33,7 @@ def set_fit_end(learn: Any, end: FitEnd | None) -> None:
 
 
 def keep_fit_end(learn: Any, peak: float | None = None, n_epoch: float | None = None) -> None:
-    """Keep the end of a fit, as the optimizer holds it before the fit's weight decay is undone.
-
-    peak, n_epoch: see `FitEnd`.
-    """
+    """Keep the end of a fit for its `FitEnd`, as the optimizer holds it before the fit's weight decay is undone."""
     opt = learn.opt
     if opt is not None:
         wd = read_hyper(opt, "wd") if n_epoch is not None and "wd" in opt.hypers[0] else None

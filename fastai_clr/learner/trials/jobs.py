@@ -43,7 +43,7 @@ class Task(NamedTuple):
 class Recipe:
     """How a comparison trains a run.
 
-    fits: by the names of the schedules, the Learner's method that trains, and the callbacks for it.
+    For each schedule by its name, `fits` has the Learner's method that trains, and the callbacks for it.
     """
 
     learn: Any
@@ -53,7 +53,7 @@ class Recipe:
     init: Callable[[Any], Any] | None
 
     def sandbox(self, folder: Path | None = None) -> Sandbox:
-        """The copies that `train` needs. folder: as in `Sandbox`."""
+        """The copies that `train` needs, with the folder that a `Sandbox` takes."""
         return Sandbox(self.learn, [cb for _, cbs in self.fits.values() for cb in cbs], folder)
 
     def train(self, box: Sandbox, task: Task, bar: Sequence[ExperimentBar] = ()) -> Run:
@@ -122,7 +122,7 @@ class Trainer:
     def train(self, tasks: Sequence[Task], bar: ExperimentBar, n_before: int = 0) -> Iterator[tuple[int, Run]]:
         """Train the runs; yields the number of each task and its run, in the order in which they end.
 
-        n_before: how many runs the bar has behind it.
+        The bar has `n_before` runs behind it.
         """
         if self._payload is not None and tasks:
             yield from self._elsewhere(self._payload, tasks, bar, n_before)
@@ -148,7 +148,7 @@ class Trainer:
 def train_in_worker(payload: np.ndarray, folder: str, n_threads: int, i: int, task: Task) -> tuple[int, Run]:
     """Train a run in a process that may not know the Learner, with the parent's number of threads.
 
-    folder: the parent's folder for temporary files; a worker that is killed cannot remove its own.
+    The folder is the parent's for temporary files, since a worker that is killed cannot remove its own.
     """
     import fastai.callback.schedule  # noqa: F401  (it gives a Learner `fit_one_cycle`)
 

@@ -14,7 +14,7 @@ from ..fastai2 import instance_attribute
 class ExperimentBar(Callback):
     """A bar over several fits, and the callback that moves it; silent for a Learner without a bar, as in `no_bar()`.
 
-    total: what all the fits take, in batches or in epochs. n_iter: batches in such a unit.
+    All the fits take `total` batches, or units of `n_iter` batches, such as epochs.
     """
 
     run_valid = False

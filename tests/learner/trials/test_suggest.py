@@ -3,7 +3,6 @@
 import re
 import time
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
