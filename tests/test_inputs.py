@@ -12,7 +12,16 @@ from fastai.metrics import accuracy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, plot_schedules
+from fastai_clr.all import (
+    CircularLR,
+    CircularLRBeta,
+    CLRCallback,
+    Constant,
+    Cooldown,
+    CosAnneal,
+    Cycles,
+    plot_schedules,
+)
 from fastai_clr.learner.calls.plot_schedule import plan_of, preview
 from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.schedules import by_name
@@ -27,6 +36,7 @@ plain = st.one_of(
     st.builds(lambda div, pct, moms: CircularLRBeta(div, pct, *moms), numbers, st.floats(0, 99.9), moms),
     st.just(CosAnneal()),
     st.just(Constant()),
+    st.builds(Cooldown, numbers),
 )
 shaped = st.builds(
     partial(CircularLR, mom_a=0.95, mom_b=0.85), numbers, numbers, cosine=st.booleans(),

@@ -44,10 +44,10 @@ def fit_cooldown(
     div
         Every parameter group falls from the rate that it had in the last batch to that rate divided by div, at least 1.
     wd
-        Weight decay for this fit, a number or one for each parameter group. None is that of the fit it continues; after
-        `learn.load` that of the Learner.
+        Weight decay of this fit: a number, or one per parameter group. None is that of the fit it continues; after
+        `learn.load` it is `learn.wd`.
     cbs
-        As in `Learner.fit`.
+        fastai 2 callbacks of this fit, as instances or classes.
     start_epoch
         To resume a cooldown, load its checkpoint, and skip the epochs before this one. n_epoch is that of the whole
         cooldown.

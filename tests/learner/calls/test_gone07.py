@@ -9,6 +9,7 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
+from fastai.metrics import accuracy
 
 from fastai_clr.learner.calls import gone07
 from fastai_clr.record import record
@@ -44,10 +45,12 @@ def image_learn(tmp_path):
 
 
 @pytest.mark.parametrize("name", ADVICE)
-def test_what_a_message_advises_runs(learn, name, tmp_path, monkeypatch, request):
+def test_what_a_message_advises_runs(learner, name, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     if "tta" in ADVICE[name]:
         learn = request.getfixturevalue("image_learn")  # with the transforms that it needs
+    else:
+        learn = learner(5, n_groups=3, metrics=[accuracy])
     learn.freeze_to(-1)
     learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
     names = {**STAR_IMPORTS, "learn": learn}
