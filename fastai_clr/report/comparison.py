@@ -18,8 +18,6 @@ from .verdicts import Verdict, verdicts
 class Comparison:
     """What `learn.compare_schedules` measured; print it, or look at `table` and `plot()`.
 
-    `a + b`, or `sum(parts)`, holds the runs of both comparisons.
-
     Parameters
     ----------
     runs
@@ -36,11 +34,15 @@ class Comparison:
     Attributes
     ----------
     names
-        Names of the schedules.
+        Of the schedules.
     quantities
         The columns that are compared: losses and metrics, of the validation if there is one.
     score
         The column that decides: the first metric, or the loss if there is none.
+
+    Notes
+    -----
+    `a + b`, or `sum(parts)`, holds the runs of both comparisons.
     """
 
     runs: list[Run]
@@ -72,7 +74,10 @@ class Comparison:
     def __add__(self, other: "Comparison") -> "Comparison":
         """The comparison by the runs of both.
 
-        Raises ValueError for a run that both have, and for comparisons of other settings.
+        Raises
+        ------
+        ValueError
+            For a run that both have, and for comparisons of other settings.
         """
         if not isinstance(other, Comparison):
             return NotImplemented
@@ -171,7 +176,7 @@ class Comparison:
 
         Returns
         -------
-        The three matplotlib axes.
+        The three axes.
 
         Raises
         ------

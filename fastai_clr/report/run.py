@@ -26,14 +26,14 @@ class Run:
     learn
         The Learner after the run.
     lr
-        Peak rate, as `fit` takes it.
+        The peak rate, as `fit` takes it.
 
     Attributes
     ----------
     lrs, losses
         One float per batch.
     epochs
-        A pandas table of losses and metrics, one row per epoch; a metric that is never a number has no column.
+        Losses and metrics, one row per epoch; a metric that is never a number has no column.
     diverged
         Whether the loss was no longer finite at the end.
     columns

@@ -12,20 +12,20 @@ from .run import Run
 def runs_table(runs: Sequence[Run], quantities: Sequence[str], score: str, target: float | None = None) -> pd.DataFrame:
     """A row for each run, by schedule and seed, in the order of the runs.
 
-    The columns: run, the `Run` itself; peak, as `fit` takes it; 'final ...' and 'best ...' of each quantity; 'trouble',
-    why the last value of the score is not finite, '' if it is; 'epochs to ...', the first epoch that reaches the
-    target, nan if none does; seconds.
-
     Parameters
     ----------
     runs
         The runs.
     quantities
-        Losses and metrics.
+        Losses and metrics, each with a column 'final ...' and a column 'best ...'.
     score
-        The one that decides.
+        The one that decides. 'trouble' says why its last value is not finite, '' if it is.
     target
-        A value of the score.
+        'epochs to ...' is the first epoch whose score reaches it, nan if none does.
+
+    Notes
+    -----
+    The other columns: run, the `Run` itself; peak, as `fit` takes it; seconds.
     """
     columns = {
         "run": list(runs),
@@ -47,7 +47,15 @@ def by_schedule(values: pd.Series, statistic: Literal["mean", "std", "sem"]) -> 
 
 
 def differences(values: pd.Series, baseline: str) -> pd.Series:
-    """A column of `runs_table` minus the baseline's of the same seed, for the seeds that both schedules have."""
+    """The values minus the baseline's of the same seed, for the seeds that both schedules have.
+
+    Parameters
+    ----------
+    values
+        A column of `runs_table`.
+    baseline
+        Name of the baseline.
+    """
     of_baseline = values.xs(baseline, level="schedule")
     paired = values.loc[values.index.get_level_values("seed").isin(of_baseline.index)]
     return paired - of_baseline.loc[paired.index.get_level_values("seed")].to_numpy()

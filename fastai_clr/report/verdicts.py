@@ -61,7 +61,16 @@ class Verdict:
 def verdicts(runs: pd.DataFrame, baseline: str, score: str, lower_is_better: bool) -> list[Verdict]:
     """A verdict for each schedule, by the final value of `score`: the baseline, then the largest difference first.
 
-    The runs are as `runs_table` returns them; the baseline is a schedule, with runs or without.
+    Parameters
+    ----------
+    runs
+        What `runs_table` returns.
+    baseline
+        A schedule, with runs or without.
+    score
+        The loss or metric that decides.
+    lower_is_better
+        Whether its smaller values are better.
     """
     finals: pd.Series = runs[f"final {score}"]
     by_name = {str(name): own for name, own in runs.groupby(level="schedule", sort=False)}
@@ -88,8 +97,14 @@ def verdicts(runs: pd.DataFrame, baseline: str, score: str, lower_is_better: boo
 def judge(paired: np.ndarray, n_compared: int, lower_is_better: bool) -> str:
     """'better' or 'worse' where a t-test tells the differences to the baseline from noise, else 'within noise'.
 
-    There is a difference for each seed; a single one cannot be judged, and gives ''. The `n_compared` schedules that
-    are compared with the baseline share the false-positive rate.
+    Parameters
+    ----------
+    paired
+        A difference for each seed; a single one cannot be judged, and gives ''.
+    n_compared
+        Number of schedules that are compared with the baseline; they share the false-positive rate.
+    lower_is_better
+        Whether a difference below 0 is better.
     """
     n = len(paired)
     if n < 2:
