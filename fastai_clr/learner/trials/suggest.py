@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 from functools import partial
 from math import inf, isfinite
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
 from fastai.learner import Learner
