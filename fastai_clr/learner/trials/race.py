@@ -153,16 +153,13 @@ class Race:
         if best == lowest_step(self.losses):
             measured = f"lowest at this peak: {means[best]:.4g}" + f" ({others})" * bool(others)
         else:
-            measured = (
-                f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}): of such peaks the lower one "
-            )
-            measured += "is the better advice"
+            measured = f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}), and a lower peak is safer"
         doubts = self._doubts(best, means) + ["the race was interrupted"] * (not is_whole)
         said = f"After a cycle of {self.n_batches} batches the {which} loss is {measured}. "
         said += f"How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
         if n_batches >= FAR * self.n_batches:
-            said += f" Cycles of {self.n_batches} batches stand for one of {n_batches:,}, "
-            said += f"{n_batches / self.n_batches:.0f} times as long: long fits often want a lower peak."
+            said += f" It stands for a cycle of {n_batches:,} batches, {n_batches / self.n_batches:.0f} times as long, "
+            said += "which may want a lower peak."
         return said
 
     def _doubts(self, best: int, means: dict[int, float]) -> list[str]:
@@ -172,9 +169,9 @@ class Race:
         if noise is None:
             doubts.append("one run at each peak does not tell the noise")
         else:
-            i = tried.index(best)
+            i, n = tried.index(best), {step: len(own) for step, own in self.losses.items()}
             beside = [step for step in tried[max(i - 1, 0) : i + 2] if step != best]
-            near = [o for o in beside if means[o] - means[best] < 2 * noise * self._share_of_noise(best, o)]
+            near = [o for o in beside if means[o] - means[best] < 2 * noise * (1 / n[o] + 1 / n[best]) ** 0.5]
             if near:
                 names = " and ".join(peak_in_words(self.peak(o)) for o in near)
                 doubts.append(f"{names} {'are' if len(near) > 1 else 'is'} as good within noise")
@@ -187,9 +184,6 @@ class Race:
         """The standard deviation of the losses at one peak, from all that were repeated; None if none was."""
         repeated = [o for o in self.losses.values() if len(o) > 1 and isfinite(sum(o))]
         return float(np.sqrt(np.mean([np.var(o, ddof=1) for o in repeated]))) if repeated else None
-
-    def _share_of_noise(self, *steps: int) -> float:
-        return float(np.sqrt(sum(1 / len(self.losses[step]) for step in steps)))
 
 
 def two_digits(peak: float) -> float:
