@@ -33,6 +33,20 @@ def test_what_is_trained_next(losses, stride, step):
 @pytest.mark.parametrize(
     "losses, step",
     [
+        ({0: [2.94], -1: [2.98]}, -2),  # a loss that is no worse is a reason to go on
+        ({0: [2.94], -1: [2.98], -2: [2.7]}, -3),
+        ({0: [0.5], -1: [0.505], -2: [0.6]}, 1),
+        ({0: [0.5], -1: [0.52]}, 1),
+        ({0: [0.5], -1: [0.505], -2: [0.6], 1: [0.6]}, None),
+    ],
+)
+def test_between_the_decades_a_tie_leads_downwards(losses, step):
+    assert next_step(losses, -1, 0.02) == step
+
+
+@pytest.mark.parametrize(
+    "losses, step",
+    [
         ({-1: [0.7], 0: [0.5], 1: [0.6]}, 0),
         ({-1: [0.7], 0: [0.5, 0.5], 1: [0.6]}, 1),
         ({-1: [0.6], 0: [0.5, 0.5], 1: [0.7]}, -1),
@@ -58,7 +72,7 @@ def test_between_two_worse_peaks_the_best_or_its_rival_is_repeated(losses, step)
     ],
 )
 def test_which_peak_wins(losses, step):
-    assert best_step(losses) == step
+    assert best_step(losses, 0.02) == step
 
 
 @pytest.mark.parametrize(
