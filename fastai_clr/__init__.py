@@ -5,13 +5,24 @@ methods such as `fit_clr` and `suggest_clr` to `Learner`. `import fastai_clr` al
 holds the schedules, and imports neither fastai nor torch.
 """
 
-from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
+from .schedules import (
+    CircularLR,
+    CircularLRBeta,
+    Constant,
+    Cooldown,
+    CosAnneal,
+    Cycle,
+    Cycles,
+    Schedule,
+    plot_schedules,
+)
 
 __version__ = "1.0.0"
 __all__ = [
     "CircularLR",
     "CircularLRBeta",
     "Constant",
+    "Cooldown",
     "CosAnneal",
     "Cycle",
     "Cycles",

@@ -4,7 +4,17 @@ from .learner import CLRCallback, StopAtCycleEnd
 from .lr_scheduler import CLRScheduler
 from .record import Record
 from .report import Comparison, Suggestion
-from .schedules import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycle, Cycles, Schedule, plot_schedules
+from .schedules import (
+    CircularLR,
+    CircularLRBeta,
+    Constant,
+    Cooldown,
+    CosAnneal,
+    Cycle,
+    Cycles,
+    Schedule,
+    plot_schedules,
+)
 
 __all__ = [
     "CLRCallback",
@@ -13,6 +23,7 @@ __all__ = [
     "CircularLRBeta",
     "Comparison",
     "Constant",
+    "Cooldown",
     "CosAnneal",
     "Cycle",
     "Cycles",

@@ -8,7 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .schedules.checks import as_list, check_number, check_peaks
+from .schedules.checks import PerGroup, as_list, check_number, check_peaks
 from .schedules.cycles import Cycles
 from .schedules.schedule import Schedule
 from .schedules.timetable import Timetable
@@ -19,24 +19,39 @@ _STATE = {"last_epoch", "_step_count", "base_lrs", "_last_lr"}  # 1.0.0 saved no
 
 
 class CLRScheduler(LRScheduler):
-    """Set learning rate and momentum of every parameter group of a torch optimizer by `schedule`.
-
-    optimizer: a torch optimizer.
-    schedule: such as `CircularLR(32, 5)`. With mom_a and mom_b it sets `momentum`, `beta1` or the first of the `betas`.
-    cycles: batches in all, for one cycle; or a `Cycles`, such as `Cycles.of_batches(300, n_cycles=2)` or
-    `Cycles(n_cycles=2, cycle_len=1.5, n_iter=len(loader))`.
-    lr: peak learning rate: a number, or one for each parameter group. None takes the `initial_lr` of each group, which
-    an earlier scheduler or a loaded state has set, else its `lr`; after another scheduler, give lr.
-    last_epoch: as in torch, but in batches. Leave the default, and resume with `load_state_dict`.
+    """Set learning rate and momentum of every parameter group of a torch optimizer.
 
     Call `step()` after each batch. After the last batch the scheduler keeps the last rate, and a further step warns
-    once. The constructor sets rate and momentum of the first batch; the momentum stays even if a `SequentialLR` starts
-    with another scheduler. To resume, make optimizer and scheduler with the same arguments and load the `state_dict` of
-    both, in any order; like torch's own schedulers, this one does not change the optimizer when it loads.
+    once.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before the optimizer changes.
-    `step` raises ValueError if the number of parameter groups has changed.
+    Parameters
+    ----------
+    optimizer
+        A torch optimizer.
+    schedule
+        Such as `CircularLR(32, 5)`. With mom_a and mom_b it sets `momentum`, `beta1` or the first of the `betas`.
+    cycles
+        Batches in all, for one cycle; or a `Cycles`, such as `Cycles.of_batches(300, n_cycles=2)` or
+        `Cycles(2, cycle_len=1.5, n_iter=len(loader))`.
+    lr
+        Peak learning rate: a number, or one per parameter group. None takes the `initial_lr` of each group, which an
+        earlier scheduler or a loaded state has set, else its `lr`; after another scheduler, give lr.
+    last_epoch
+        As in torch, but in batches. Leave the default, and resume with `load_state_dict`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, before the optimizer changes.
+
+    Notes
+    -----
+    The constructor sets rate and momentum of the first batch; the momentum stays even if a `SequentialLR` starts with
+    another scheduler. To resume, make optimizer and scheduler with the same arguments and load the `state_dict` of
+    both, in any order. Like torch's own schedulers, this one does not change the optimizer when it loads.
+
+    Examples
+    --------
     >>> import torch
     >>> optimizer = torch.optim.Adam(torch.nn.Linear(2, 1).parameters(), lr=1e-2)
     >>> scheduler = CLRScheduler(optimizer, CircularLR(32, 5, 0.95, 0.85), 300)
@@ -48,7 +63,13 @@ class CLRScheduler(LRScheduler):
     cycles: Cycles
 
     def __init__(
-        self, optimizer: Optimizer, schedule: Schedule, cycles: int | Cycles, lr: Any = None, *, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        cycles: int | Cycles,
+        lr: "PerGroup | None" = None,
+        *,
+        last_epoch: int = -1,
     ):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
@@ -90,7 +111,18 @@ class CLRScheduler(LRScheduler):
         return f"{type(self).__name__}({self.schedule!r}, {self._n_batches} batches{several})"
 
     def step(self, epoch: int | None = None) -> None:
-        """Set the rate and the momentum of the next batch. epoch: as in torch; only `SequentialLR` gives it."""
+        """Set the rate and the momentum of the next batch.
+
+        Parameters
+        ----------
+        epoch
+            As in torch; only `SequentialLR` gives it.
+
+        Raises
+        ------
+        ValueError
+            If the number of parameter groups has changed.
+        """
         n, n_now = len(self.base_lrs), len(self.optimizer.param_groups)
         if n != n_now:
             raise ValueError(
@@ -107,26 +139,44 @@ class CLRScheduler(LRScheduler):
             )
 
     def get_lr(self) -> list[Any]:
-        """The learning rate of each parameter group in this batch. Sets the momentum, too, like torch's `CyclicLR`."""
+        """The learning rate of each parameter group in this batch. Sets the momentum, too, like torch's `CyclicLR`.
+
+        Returns
+        -------
+        One rate per parameter group.
+        """
         factor, momentum = self._timetable.row(min(self.last_epoch, self._n_batches - 1))
         for group, key in zip(self.optimizer.param_groups, self._momentum_keys):
             group[key] = (momentum, *group[key][1:]) if key == "betas" else momentum
         return [factor * float(lr) for lr in self.base_lrs]  # float: a rate may be a tensor
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as plain values, which `torch.load(..., weights_only=True)` reads."""
+        """The state as plain values, which `torch.load(..., weights_only=True)` reads.
+
+        Returns
+        -------
+        The values by name.
+        """
         numbers = {name: getattr(self, name) for name in sorted(_STATE)}
         plain = {k: list(map(float, o)) if isinstance(o, list) else o for k, o in numbers.items()}  # maybe tensors
         return {**plain, "schedule": self.schedule.to_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from the `state_dict()` of a scheduler with the same schedule.
+        """Continue from the state of a scheduler with the same schedule.
 
         The number of batches may differ, for a longer run: the scheduler continues from the batch in the state, with
         its own cycles.
 
-        Raises TypeError or ValueError, and changes nothing, for the state of another scheduler or schedule, or of
-        another number of parameter groups.
+        Parameters
+        ----------
+        state_dict
+            What `state_dict()` returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the state is that of another scheduler or schedule, or of another number of parameter groups; nothing
+            changes.
         """
         if missing := sorted(_STATE - set(state_dict)):
             raise ValueError(f"state_dict should come from a CLRScheduler, but given one without {missing[-1]!r}")

@@ -26,12 +26,18 @@ _LOWER_COMPOUND = re.compile("neg(ative)?_log_likelihood|negative_likelihood_rat
 def is_lower_better(name: str, metric: Any = None) -> bool:
     """Whether smaller values of a metric or loss are better.
 
-    name: its name, as in fastai's table. The last known word in it decides: 'error_rate' and 'l2' are better if lower,
-    'l2_accuracy' if higher. A compound ends in a word: 'bceloss' is a loss, 'abserror' an error. A name without a known
-    word is better if higher.
-    metric: the metric itself. Its attribute `lower_is_better`, or its function's, overrides the name:
-    `brier.lower_is_better = True`.
+    Parameters
+    ----------
+    name
+        Its name, as in fastai's table. The last known word in it decides: 'error_rate' and 'l2' are better if lower,
+        'l2_accuracy' if higher. A compound ends in a word: 'bceloss' is a loss, 'abserror' an error. A name without a
+        known word is better if higher.
+    metric
+        The metric itself. Its attribute `lower_is_better`, or its function's, overrides the name:
+        `brier.lower_is_better = True`.
 
+    Examples
+    --------
     >>> is_lower_better("error_rate"), is_lower_better("l2_accuracy"), is_lower_better("BrierScore")
     (True, False, True)
     """
@@ -57,6 +63,8 @@ def gains(values: Iterable[Any], lower_is_better: bool) -> list[float]:
 
     nan for the first value, and where one of the two is not a number.
 
+    Examples
+    --------
     >>> gains([4.0, 3.0, 3.5], lower_is_better=True)
     [nan, 1.0, -0.5]
     """
@@ -69,6 +77,8 @@ def recent_gain(values: Sequence[float], lower_is_better: bool, n_recent: int = 
 
     Positive is better. nan is never the best: after values that are all nan, a number improves by inf.
 
+    Examples
+    --------
     >>> recent_gain([0.5, 0.75, 0.625], lower_is_better=False)
     (-0.125, 0.75)
     """
@@ -85,6 +95,8 @@ class BestEpoch:
     Ties go to the lower loss. An epoch whose metric or loss is nan is never the best. A validated epoch is better than
     one that was not validated, and an epoch whose metric is a number better than one without.
 
+    Examples
+    --------
     >>> best = BestEpoch()
     >>> [best.improves(loss, accuracy) for loss, accuracy in [(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)]]
     [True, True, False]
@@ -103,8 +115,16 @@ class BestEpoch:
     ) -> bool:
         """Record an epoch; True if it is better than all before it.
 
-        metric: the first metric of the epoch; ignored if it is not a number.
-        is_validated: whether `loss` is the validation loss, not the training loss.
+        Parameters
+        ----------
+        loss
+            The loss of the epoch.
+        metric
+            The first metric of the epoch; ignored if it is not a number.
+        lower_is_better
+            Whether smaller values of the metric are better.
+        is_validated
+            Whether `loss` is the validation loss, not the training loss.
         """
         number = float(-metric if lower_is_better else metric) if isinstance(metric, Real) else None
         score = [is_validated, number is not None, number or 0.0, -float(loss)]  # larger is better

@@ -98,6 +98,23 @@ class Probe(Callback):
         self.probed_wds.append([h.get("wd") for h in hypers])
 
 
+def once(action, event="after_epoch", epoch=None, order=80):
+    """A callback that calls `action(learn)` once: at the first such event of the training, or at that of an epoch."""
+
+    class Once(Callback):
+        run_valid, done = False, False
+
+    def act(self):
+        if not self.done and (epoch is None or self.learn.epoch == epoch):
+            self.done = True
+            action(self.learn)
+
+    setattr(Once, event, act)
+    callback = Once()
+    callback.order = order
+    return callback
+
+
 def scripted(learn, values, name="accuracy", lower_is_better=None):
     """A metric whose value in each epoch of `learn` is given."""
     metric = ValueMetric(lambda: values[learn.epoch], name)

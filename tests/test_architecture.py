@@ -98,6 +98,7 @@ PROMISED |= {"_step_count", "_last_lr"}  # keys of the state_dict of torch's sch
 OURS = {
     "_cyc_",
     "_fastai_clr_users_code",
+    "_fastai_clr_fit_end",
     "_before_fastai_clr",
     "_factors",
     "_held",
@@ -147,6 +148,13 @@ def test_the_listing_is_the_architecture():
     assert top == {"__init__", *WINGS} and len(top) == 9
 
 
+def lines_without_docstrings(path):
+    text = path.read_text()
+    nodes = [o for o in ast.walk(ast.parse(text)) if isinstance(o, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    docs = [o.body[0] for o in nodes if ast.get_docstring(o) is not None]
+    return len(text.splitlines()) - sum(o.end_lineno - o.lineno + 1 for o in docs)
+
+
 def test_a_file_holds_one_idea():
-    lengths = {p.name: len(p.read_text().splitlines()) for p in PACKAGE.rglob("*.py")}
-    assert {name: n for name, n in lengths.items() if n > 270} == {}
+    lengths = {p.name: lines_without_docstrings(p) for p in PACKAGE.rglob("*.py")}
+    assert {name: n for name, n in lengths.items() if n > 250} == {}

@@ -9,15 +9,19 @@ from typing import Any
 from fastai.learner import Learner, Recorder
 from fastcore.foundation import L
 
+from ..plot.axes import Axes, GivenAxes
 from ..record import Record
 from ..report import Comparison, Suggestion
 from .calls import gone07
 from .calls.attributes07 import ATTRIBUTES
 from .calls.fit import fit
 from .calls.fit_clr import fit_clr
+from .calls.fit_cooldown import fit_cooldown
 from .calls.plot_schedule import plot_schedule
-from .fastai2 import NATIVE, train_epochs_from
+from .fastai2 import NATIVE, train_epochs_from, write_hyper
 from .loop.callback import CLRCallback
+from .loop.ending import fit_end, keep_fit_end, set_fit_end
+from .loop.hypers import group_dicts, read_hyper
 from .loop.running import hypers_before_fit, is_in_a_fit
 from .loop.selective import SelectiveCallback
 from .trials.compare import compare_schedules
@@ -38,13 +42,21 @@ def save(self: Learner, *args: Any, **kwargs: Any) -> Any:
 
 
 def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
+    if self.opt is None:
+        self.create_opt()  # as fastai does
+    groups = group_dicts(self.opt)
     with hypers_before_fit(self):  # the file holds the optimizer's own values; a running fit keeps those it set
-        return NATIVE["load"](self, *args, **kwargs)
+        loaded = NATIVE["load"](self, *args, **kwargs)
+    if not is_in_a_fit(self):
+        set_fit_end(self, None)
+        if group_dicts(self.opt) is not groups:  # the file has an optimizer, with the rates of its last batch
+            keep_fit_end(self)
+    return loaded
 
 
 def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     # The file should load where fastai_clr is not installed, even if a callback writes it during a fit.
-    cbs, opt = self.cbs, self.opt
+    cbs, opt, end = self.cbs, self.opt, fit_end(self)
     of_ours = Record, SelectiveCallback, Comparison, Suggestion
     ours = {name: o for name, o in vars(self).items() if isinstance(o, of_ours)}
     self.cbs = L(cb for cb in cbs if not isinstance(cb, SelectiveCallback))
@@ -55,14 +67,35 @@ def export(self: Learner, *args: Any, **kwargs: Any) -> Any:
     finally:
         if is_in_a_fit(self):
             self.opt = opt  # fastai's `export` makes a new one, with the values of this batch
+        set_fit_end(self, end)
         self.cbs = cbs
         self.__dict__.update(ours)
 
 
-def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Any:
-    """Load the model that `cycle_save_name=name` saved at the end of `cycle` (from 0). kwargs: as in `learn.load`.
+def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Learner:
+    """Load the model that `cycle_save_name` saved at the end of a cycle.
 
-    Source: 0.7.0's `load_cycle`.
+    Parameters
+    ----------
+    name
+        What was given as `cycle_save_name`.
+    cycle
+        Number of the cycle, from 0.
+    **kwargs
+        As in `learn.load`.
+
+    Returns
+    -------
+    The Learner.
+
+    References
+    ----------
+    fastai 0.7.0, `learn.load_cycle`.
+
+    Examples
+    --------
+    >>> learn.fit(1e-2, 2, cycle_len=1, cycle_save_name="x")
+    >>> learn = learn.load_cycle("x", 0)
     """
     return self.load(f"{name}_cyc_{cycle}", **kwargs)
 
@@ -83,7 +116,12 @@ def lr_find(self: Learner, *args: Any, **kwargs: Any) -> Any:
     hints = [f"lr_find has no argument {o}: {hint}" for o, hint in gone07.LR_FIND_ARGUMENTS.items() if o in given]
     if hints:
         raise TypeError("; ".join(hints))
-    return NATIVE["lr_find"](self, *args, **kwargs)
+    rates = None if self.opt is None else read_hyper(self.opt, "lr")
+    try:
+        return NATIVE["lr_find"](self, *args, **kwargs)
+    finally:
+        if rates is not None:  # a checkpoint holds those of the last fit, for `fit_cooldown`
+            write_hyper(self.opt, "lr", rates)
 
 
 def predict(self: Learner, *args: Any, **kwargs: Any) -> Any:
@@ -101,9 +139,32 @@ class NoFitYet:
 
 
 def plot_lr(
-    self: Any, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
-) -> Any:
-    """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does, with its arguments."""
+    self: Any, show_moms: bool = True, show_text: bool = True, ax: "GivenAxes" = None, *, log: bool = False, **gone: Any
+) -> "Axes":
+    """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does.
+
+    Parameters
+    ----------
+    show_moms
+        Whether to draw the momentum beside it, if it changed during the fit.
+    show_text
+        Whether to show the schedule, and the rates at its start, peak and end, in a title.
+    ax
+        Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+    log
+        Whether to use a logarithmic axis, which separates groups with very different rates.
+    **gone
+        Arguments of 0.7 raise a TypeError that says what to type instead.
+
+    Returns
+    -------
+    The matplotlib axes of the learning rate.
+
+    Raises
+    ------
+    ValueError
+        If nothing was recorded yet.
+    """
     return self.learn.sched.plot_lr(show_moms, show_text, ax, log=log, **gone)
 
 
@@ -111,6 +172,7 @@ PATCHES: dict[type, dict[str, Any]] = {
     Learner: {
         "fit": fit,  # both styles
         "fit_clr": fit_clr,
+        "fit_cooldown": fit_cooldown,
         "load_cycle": load_cycle,
         "plot_schedule": plot_schedule,
         "suggest_clr": suggest_clr,

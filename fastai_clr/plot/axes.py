@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
     GivenAxes = Axes | Sequence[Axes] | np.ndarray | None
+else:  # matplotlib is imported when something is drawn; tools that read types need the names
+    Axes = GivenAxes = Any
 
 BATCHES = "iteration (batches)"
 FIGURES = {1: (6.4, 4), 2: (11, 4), 3: (13, 4)}  # inches, by the number of axes
@@ -103,7 +105,7 @@ def label_axes(ax: "Axes", xlabel: str, ylabel: str) -> None:
 
 
 def label_rates(ax: "Axes", log: bool = False) -> None:
-    """Name the axes of rates against batches. log: a logarithmic axis for the rates."""
+    """Name the axes of rates against batches; with `log` the rates have a logarithmic one."""
     label_axes(ax, BATCHES, "learning rate")
     if log:
         ax.set(yscale="log", ylabel="learning rate (log scale)")

@@ -24,9 +24,16 @@ def metrics(
 ) -> "Axes":
     """Draw a score against epochs, the end of each cycle dotted, and above it the cycle's number and gain.
 
-    epochs, values: trained so far and the score then. name: of the score.
-    cycles: for each finished one its number, the epochs so far, and its gain; nan if it has none.
-    ax: axes to draw on; None makes a figure.
+    Parameters
+    ----------
+    epochs, values
+        Epochs trained so far, and the score then.
+    name
+        Name of the score.
+    cycles
+        For each finished cycle its number, the epochs so far, and its gain; nan if it has none.
+    ax
+        Axes to draw on; None makes a figure.
     """
     ax = one_axes(ax)
     (line,) = draw_line(ax, epochs, values, marker="." if len(values) <= MANY_EPOCHS else None)

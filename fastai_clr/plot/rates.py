@@ -38,11 +38,20 @@ def rates(
 ) -> "Axes":
     """Draw learning rate against batch, a line per parameter group, with the momentum beside it and cycle ends dotted.
 
-    groups: the rates of each parameter group, one per batch. momentums: one per batch, or None for no second panel.
-    cycle_ends: batches, from 1.
-    title: a first line for the title; a second gives the rates in numbers. None leaves both out.
-    ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
-    log: a logarithmic axis for the rates.
+    Parameters
+    ----------
+    groups
+        The rates of each parameter group, one per batch.
+    momentums
+        One per batch, or None for no second panel.
+    cycle_ends
+        Batches, from 1.
+    title
+        First line of the title; a second gives the rates in numbers. None leaves both out.
+    ax
+        Axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
+    log
+        Whether to use a logarithmic axis for the rates.
     """
     new_figure = ax is None
     ax, moms_ax = pair_of_axes(ax, momentums is not None)
@@ -104,10 +113,18 @@ def several(
 ) -> "Axes":
     """Draw schedules on the same axes, one colour each, with their momentum beside them if any of them cycles it.
 
-    curves: by the name in the legend, a pair of rates and momentums, one per batch; momentums None if not cycled.
-    cycle_ends: batches, from 1.
-    ax: axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
-    log: a logarithmic axis for the rates.
+    Parameters
+    ----------
+    curves
+        By the name in the legend, a pair of rates and momentums, one per batch; momentums None if not cycled.
+    cycle_ends
+        Batches, from 1.
+    show_moms
+        Whether to draw the momentum.
+    ax
+        Axes, or a pair of axes for rates and momentum; on single axes momentum is not drawn.
+    log
+        Whether to use a logarithmic axis for the rates.
     """
     new_figure = ax is None
     ax, moms_ax = pair_of_axes(ax, show_moms and any(moms is not None for _, moms in curves.values()))

@@ -41,10 +41,19 @@ def comparison(
 ) -> np.ndarray:
     """Draw rates, training losses and scores of several schedules, one colour each; returns the three axes.
 
-    curves: by name, the rates (one per batch), the losses (runs x batches) and the scores (runs x epochs). Of several
-    runs it draws the mean in a band of one standard deviation.
-    score: name of the scores. lower_is_better: whether smaller scores are better. target: a score to mark.
-    axes: three axes; None makes a figure.
+    Parameters
+    ----------
+    curves
+        By name, the rates (one per batch), the losses (runs x batches) and the scores (runs x epochs). Of several runs
+        it draws the mean in a band of one standard deviation.
+    score
+        Name of the scores.
+    lower_is_better
+        Whether smaller scores are better.
+    target
+        A score to mark.
+    axes
+        Three axes; None makes a figure.
     """
     new_figure = axes is None
     axes = new_axes(3) if axes is None else given_axes("axes", axes, "3 matplotlib axes", 3)
@@ -75,7 +84,7 @@ def comparison(
 
 
 def curve(x: ArrayLike, y: ArrayLike, xlabel: str, ylabel: str, log: bool = False, ax: "GivenAxes" = None) -> "Axes":
-    """Draw `y` against `x`, batches or rates, with labelled axes. log: a logarithmic axis for the rates."""
+    """Draw `y` against `x`, batches or rates, with labelled axes; with `log` the rates have a logarithmic one."""
     ax = one_axes(ax)
     draw_line(ax, x, y)
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -89,7 +98,7 @@ def curve(x: ArrayLike, y: ArrayLike, xlabel: str, ylabel: str, log: bool = Fals
 def finders(curves: Sequence[tuple[Sequence[float], Sequence[float]]], chosen: float, ax: "GivenAxes" = None) -> "Axes":
     """Draw the loss of each run of `lr_find` against the rate, and mark the rate that was chosen.
 
-    curves: pairs of rates and losses, one per batch.
+    Each curve is a pair of rates and losses, one per batch.
     """
     ax = one_axes(ax)
     for rates, losses in curves:
@@ -106,7 +115,7 @@ def finders(curves: Sequence[tuple[Sequence[float], Sequence[float]]], chosen: f
 def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "GivenAxes" = None) -> "Axes":
     """Draw the loss after each short cycle against its peak rate, with a line through the means; mark the choice.
 
-    losses: one for each of the peaks, nan for a cycle that diverged.
+    There is one loss per peak, nan for a cycle that diverged.
     """
     ax = one_axes(ax)
     peaks, losses = np.asarray(peaks, dtype=float), np.asarray(losses, dtype=float)
@@ -131,10 +140,7 @@ def _mark_chosen(ax: "Axes", chosen: float) -> None:
 
 
 def cell(draw: Callable[[], Any]) -> str:
-    """An HTML image, for a notebook cell, of the figure that `draw` makes; no figure is left open.
-
-    draw: a function that returns its axes.
-    """
+    """An HTML image, for a notebook cell, of the figure whose axes `draw` returns; no figure is left open."""
     import matplotlib.pyplot as plt
 
     plt.draw_if_interactive()  # loads the backend: Jupyter's switches `ion` on, and `ioff` should put that back

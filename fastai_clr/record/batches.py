@@ -11,13 +11,12 @@ from ..schedules.timetable import Timetable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+else:  # imported when a table is made; tools that read types need the name
+    DataFrame = Any
 
 
 class BatchRecord:
-    """The part of `learn.sched` that has one entry per batch.
-
-    losses: see `Record`.
-    """
+    """The part of `learn.sched` that has one entry per batch; `Record` describes its attributes."""
 
     # A batch takes 12 bytes: the number of its row in the timetable, and the loss. If the optimizer held another value
     # than the row's, that is kept, too: `_other_rates` has the number of the batch and the rate of each group,
@@ -40,11 +39,11 @@ class BatchRecord:
         return len(self._rates) if self._timetable is None else len(self._rows)
 
     def begin_epoch(self, number: int, n_before: int | None = None) -> None:
-        """Begin epoch `number` (from 0). n_before: batches recorded before it; None: all that are recorded so far."""
+        """Begin epoch `number`, from 0, after `n_before` batches; None means all that are recorded so far."""
         self._epoch_starts.append((number, self._n_batches if n_before is None else n_before))
 
     def add_batch(self, row: int, loss: float | None) -> None:
-        """Append a batch that had the values of `row` in the timetable. loss: None if there is none."""
+        """Append a batch that had the values of `row` in the timetable, and its loss if there is one."""
         self._rows.append(row)
         if loss is not None:
             try:
@@ -135,10 +134,21 @@ class BatchRecord:
     def to_frame(self) -> "DataFrame":
         """The fit as a pandas table, one row per batch, for `to_csv` or an experiment log.
 
-        batch: from 1. epoch: from 0, as fastai prints it.
-        lr: learning rate; with several parameter groups lr_0, lr_1, ... (the last group's after a fit of fastai's own).
-        momentum: of the last parameter group. loss: smoothed training loss. Both are nan where none was recorded.
+        Returns
+        -------
+        A table with the columns batch, epoch, lr, momentum and loss.
 
+        Notes
+        -----
+        - batch: number of the batch, from 1.
+        - epoch: number of the epoch, from 0, as fastai prints it.
+        - lr: learning rate. With several parameter groups the columns are lr_0, lr_1, ...; after a fit of fastai's own
+          there is the last group's alone.
+        - momentum: momentum of the last parameter group; nan where none was recorded.
+        - loss: smoothed training loss; nan where none was recorded.
+
+        Examples
+        --------
         >>> learn.fit(1e-2, 1, cycle_len=2, use_clr=(32, 5))
         >>> list(learn.sched.to_frame().columns)
         ['batch', 'epoch', 'lr', 'momentum', 'loss']

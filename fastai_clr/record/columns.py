@@ -9,7 +9,12 @@ from typing import Any
 class EpochColumns:
     """The losses and metrics that fastai's `Recorder` keeps for each epoch, without the epoch's number and time.
 
-    trained, validated: names of the values of training and of validation, as in fastai's table; training comes first.
+    Parameters
+    ----------
+    trained
+        Names of the values of the training, as in fastai's table.
+    validated
+        Names of the values of the validation; in a row they follow those of the training.
     """
 
     trained: list[str]

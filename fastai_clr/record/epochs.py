@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .. import plot
+from ..plot.axes import Axes, GivenAxes
 from ..schedules.schedule import Schedule
 from ..schedules.shapes import Constant
 from ..scores import gains, is_lower_better
@@ -13,14 +14,12 @@ from .columns import EpochColumns
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+else:  # imported when a table is made; tools that read types need the name
+    DataFrame = Any
 
 
 class EpochRecord:
-    """The part of `learn.sched` that has one entry per epoch or cycle.
-
-    val_losses, rec_metrics, metric_names, cycle_ends: see `Record`.
-    lower_is_better: for each loss and metric by its name, whether smaller is better.
-    """
+    """The part of `learn.sched` that has one entry per epoch or cycle; `Record` describes its attributes."""
 
     schedule: Schedule | None
     cycle_ends: list[int]
@@ -38,10 +37,7 @@ class EpochRecord:
         self._finished: list[tuple[int, float, int]] = []  # number of a cycle, from 1; epochs and batches so far
 
     def add_epoch(self, recorder: Any, values: Sequence[Any], epochs: float, n_batches: int) -> None:
-        """Append an epoch.
-
-        values: of this epoch, from fastai's `Recorder`. epochs: done so far. n_batches: recorded so far.
-        """
+        """Append an epoch: the values that fastai's `Recorder` has of it, and epochs and batches recorded so far."""
         columns = EpochColumns.of(recorder, recorder.metrics)
         if len(values) != len(columns.names):
             return  # a part of this epoch was cancelled
@@ -57,16 +53,13 @@ class EpochRecord:
             self.rec_metrics.append(metrics if len(metrics) > 1 else metrics[0])
 
     def end_cycle(self, number: int, epochs: float, n_batches: int, n_skipped: int = 0) -> None:
-        """Append a finished cycle.
-
-        number: from 1. epochs: done so far. n_batches: recorded so far. n_skipped: earlier batches, of another fit.
-        """
+        """Append a finished cycle, counted from 1. `n_skipped` batches of an earlier fit came before those here."""
         self.cycle_ends.append(n_batches)
         self._finished.append((number, epochs, n_skipped + n_batches))
 
     @property
     def score(self) -> str:
-        """The loss or metric that is compared: the first validation metric if it is a number, else 'valid_loss'."""
+        """The loss or metric that decides: the first validation metric if it is a number, else 'valid_loss'."""
         first = self.metric_names[:1]
         return first[0] if first and any(isinstance(o, Real) for _, o in self._by_epoch(first[0])) else "valid_loss"
 
@@ -80,15 +73,24 @@ class EpochRecord:
     def cycles(self) -> "DataFrame":
         """The finished cycles as a pandas table, one row per cycle, indexed by its number from 1.
 
-        epochs, batches: done when the cycle ended, with those that `start_epoch` skipped; epochs may be a fraction.
-        valid_loss: validation loss at the cycle's end. One column for each validation metric follows it.
-        gain: improvement of the first metric over the cycle before; without metrics, of the validation loss. Positive
-        is better: the metric's name, or its attribute `lower_is_better`, says whether lower values are better.
+        Returns
+        -------
+        A table with the columns epochs, batches, valid_loss, one per validation metric, and gain.
 
-        The values of a cycle that ends inside an epoch are nan, since fastai validates after each epoch; its gain and
-        that of the next cycle are nan, too. The first cycle of a fit has no gain, also if the fit is resumed. The table
-        is empty if there are no cycles: after fits of fastai's own, and at a constant rate.
+        Notes
+        -----
+        - epochs, batches: trained when the cycle ended, with those that `start_epoch` skipped; epochs may be a
+          fraction.
+        - valid_loss and the metrics: their values at the cycle's end.
+        - gain: improvement of the first metric over the cycle before; without metrics, of the validation loss. Positive
+          is better: the metric's name, or its attribute `lower_is_better`, says whether lower values are better.
 
+        fastai validates after each epoch, so a cycle that ends inside an epoch has nan for its values, its gain and the
+        gain of the next cycle. The first cycle of a fit has no gain, also if the fit is resumed. The table is empty if
+        there are no cycles: after fits of fastai's own, and at a constant rate.
+
+        Examples
+        --------
         >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
         >>> learn.sched.cycles.epochs.tolist()
         [1.0, 3.0, 7.0]
@@ -103,16 +105,31 @@ class EpochRecord:
         table = pd.DataFrame(list(rows), numbers, ["epochs", "batches", *names, "gain"])
         return table if finished else table.astype(float)
 
-    def plot_metrics(self, ax: Any = None, *, name: str | None = None) -> Any:
-        """Draw a metric of each epoch; returns the axes.
+    def plot_metrics(self, ax: "GivenAxes" = None, *, name: str | None = None) -> "Axes":
+        """Draw a metric of each epoch, with the end and the gain of each cycle.
 
-        A dotted line marks the end of each cycle. Above it are the cycle's number and its gain over the cycle before,
+        A dotted line marks the end of each cycle. Above it stand the cycle's number and its gain over the cycle before,
         in the metric's units; positive is better. The table `learn.sched.cycles` has the same numbers.
 
-        ax: axes to draw on; None makes a figure.
-        name: a loss or metric, as fastai's table names it; None is the first metric, or the validation loss if there
-        are no metrics. Raises ValueError if no epoch was validated, or if there is no such loss or metric.
+        Parameters
+        ----------
+        ax
+            Axes to draw on; None makes a figure.
+        name
+            A loss or metric, as fastai's table names it. None is the first metric, or the validation loss if there are
+            no metrics.
 
+        Returns
+        -------
+        The matplotlib axes.
+
+        Raises
+        ------
+        ValueError
+            If no epoch was validated, or if there is no such loss or metric.
+
+        Examples
+        --------
         >>> learn.fit(1e-2, 3, cycle_len=1, cycle_mult=2, use_clr=(10, 10))
         >>> ax = learn.sched.plot_metrics()
         """

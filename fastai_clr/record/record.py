@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import plot
+from ..plot.axes import Axes, GivenAxes
 from ..schedules.checks import check_number
 from ..schedules.cycles import Cycles
 from ..schedules.describe import describe
@@ -47,22 +48,52 @@ _FOR_USERS = (
 
 
 class Record(BatchRecord, EpochRecord):
-    """`learn.sched`: what the last fit did in each batch, as read from the optimizer.
+    """What the last fit did in each batch, as read from the optimizer: `learn.sched`.
 
-    schedule: the schedule that ran; None for a fit of fastai's own.
-    lrs, momentums: learning rate and momentum of the last parameter group, one float per batch. momentums is empty if
-    none was recorded.
-    all_lrs: learning rates, batches x parameter groups; after a fit of fastai's own one column, the last group's.
-    losses: training loss, one per batch, smoothed by fastai's `AvgSmoothLoss`: a debiased exponential moving average,
-    after k batches `m / (1 - 0.98**k)` with `m = 0.98*m + 0.02*loss`.
-    iterations: the batches, from 1. cycle_ends: the batches (from 1) at which a cycle ended.
-    val_losses: validation loss, one per epoch.
-    rec_metrics: metrics, one item per epoch: a number for one metric, a list for several. metric_names: their names.
-    cycles: a table of the finished cycles, with losses, metrics and gains.
-    lower_is_better: for each loss and metric by its name, whether smaller is better.
+    It is plain data without a reference to the Learner. A notebook cell shows it as a plot.
 
-    It is plain data without a reference to the Learner. A notebook cell shows it as a plot. Source: 0.7.0's
-    `learn.sched`.
+    Parameters
+    ----------
+    timetable
+        The rows that the fit sets; None for a fit of fastai's own.
+
+    Attributes
+    ----------
+    schedule
+        The schedule that ran; None for a fit of fastai's own.
+    lrs
+        Learning rate of the last parameter group, one float per batch.
+    momentums
+        Momentum of the last parameter group, one float per batch; empty if none was recorded.
+    all_lrs
+        Learning rates, batches x parameter groups; after a fit of fastai's own one column, the last group's.
+    losses
+        Smoothed training loss, one float per batch.
+    iterations
+        The batches, from 1.
+    cycle_ends
+        The batches, from 1, at which a cycle ended.
+    val_losses
+        Validation loss, one per epoch.
+    rec_metrics
+        Metrics, one item per epoch: a number for one metric, a list for several.
+    metric_names
+        Names of the metrics.
+    cycles
+        A table of the finished cycles, with losses, metrics and gains.
+    score
+        The loss or metric that decides: the first metric if it is a number, else 'valid_loss'.
+    lower_is_better
+        For each loss and metric by its name, whether smaller is better.
+
+    Notes
+    -----
+    fastai's `AvgSmoothLoss` smooths the losses, by a debiased exponential moving average: after k batches
+    `m / (1 - 0.98**k)` with `m = 0.98*m + 0.02*loss`.
+
+    References
+    ----------
+    fastai 0.7.0, `learn.sched`.
     """
 
     def __init__(self, timetable: Timetable | None = None):
@@ -73,7 +104,16 @@ class Record(BatchRecord, EpochRecord):
     def of_arrays(cls, rates: NDArray[Any], momentums: Iterable[Any] = (), losses: Iterable[Any] = ()) -> "Record":
         """The record of a fit without a schedule of ours.
 
-        rates: batches x parameter groups. momentums, losses: one per batch, or none.
+        Parameters
+        ----------
+        rates
+            Learning rates, batches x parameter groups.
+        momentums, losses
+            One per batch, or none.
+
+        Returns
+        -------
+        The record.
         """
         record = cls()
         record._rates, record._momentums = rates, array("d", map(float, momentums))
@@ -84,7 +124,16 @@ class Record(BatchRecord, EpochRecord):
     def of_recorder(cls, recorder: Any, momentums: Iterable[Any] = ()) -> "Record":
         """The record of a fit without a schedule of ours, from fastai's `Recorder` after it.
 
-        momentums: one per batch, if a `ParamScheduler` recorded them.
+        Parameters
+        ----------
+        recorder
+            The Recorder.
+        momentums
+            One per batch, if a `ParamScheduler` recorded them.
+
+        Returns
+        -------
+        The record.
         """
         kept = vars(recorder)  # an interruption may have left it without some of its lists
         rates = np.array([float(o) for o in kept.get("lrs", ())]).reshape(-1, 1)
@@ -98,7 +147,18 @@ class Record(BatchRecord, EpochRecord):
     def of_plan(cls, timetable: Timetable, rows: range, momentums: Iterable[float | None] | None) -> "Record":
         """The record that a planned fit would leave, without its losses.
 
-        rows: the rows of the timetable that it trains. momentums: one per batch; None takes those of the timetable.
+        Parameters
+        ----------
+        timetable
+            What the fit sets.
+        rows
+            The rows of the timetable that the fit trains.
+        momentums
+            One per batch; None takes those of the timetable.
+
+        Returns
+        -------
+        The record.
         """
         record, latest = cls(timetable), None
         for row, momentum in zip(rows, repeat(None) if momentums is None else momentums):
@@ -109,10 +169,19 @@ class Record(BatchRecord, EpochRecord):
         return record
 
     def describe(self) -> str:
-        """What the learning rate and the momentum did, in words, like the `describe` of a schedule before a fit.
+        """Say in words what the learning rate and the momentum did, as `describe` of a schedule does before a fit.
 
-        Raises ValueError if nothing was recorded yet.
+        Returns
+        -------
+        A sentence without its full stop.
 
+        Raises
+        ------
+        ValueError
+            If nothing was recorded yet.
+
+        Examples
+        --------
         >>> learn.fit(1e-2, 1, cycle_len=2, use_clr=(20, 5))
         >>> learn.sched.describe()
         'starts at 0.0005 (0.01/20), rises for 4 batches (1/5 of the cycle) to 0.01, falls for 16 batches to 0.00109'
@@ -153,18 +222,37 @@ class Record(BatchRecord, EpochRecord):
         return [*(o for o in super().__dir__() if o.startswith("__")), *_FOR_USERS]  # what completion offers
 
     def plot_lr(
-        self, show_moms: bool = True, show_text: bool = True, ax: Any = None, *, log: bool = False, **gone: Any
-    ) -> Any:
-        """Draw the learning rate of each batch, one line per parameter group; returns the axes of the rate.
-
-        show_moms: draw the momentum beside it, if it changed during the fit.
-        show_text: show the schedule, and the rates at its start, peak and end, in a title.
-        ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
-        log: use a logarithmic axis, which separates groups with very different rates.
+        self, show_moms: bool = True, show_text: bool = True, ax: "GivenAxes" = None, *, log: bool = False, **gone: Any
+    ) -> "Axes":
+        """Draw the learning rate of each batch, one line per parameter group.
 
         Dotted lines mark the ends of cycles.
 
-        Raises ValueError if nothing was recorded yet.
+        Parameters
+        ----------
+        show_moms
+            Whether to draw the momentum beside it, if it changed during the fit.
+        show_text
+            Whether to show the schedule, and the rates at its start, peak and end, in a title.
+        ax
+            Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+        log
+            Whether to use a logarithmic axis, which separates groups with very different rates.
+        **gone
+            Arguments of 0.7 raise a TypeError that says what to type instead.
+
+        Returns
+        -------
+        The matplotlib axes of the learning rate.
+
+        Raises
+        ------
+        ValueError
+            If nothing was recorded yet.
+
+        References
+        ----------
+        fastai 0.7.0, `learn.sched.plot_lr`.
         """
         _check_gone("plot_lr", gone)
         self._check_recorded()
@@ -172,25 +260,59 @@ class Record(BatchRecord, EpochRecord):
         title = (repr(self.schedule) if self.schedule else "") if show_text else None
         return plot.rates(self.all_lrs.T, moms, self.cycle_ends, title, ax, log)
 
-    def plot_loss(self, n_skip: int = 10, n_skip_end: int = 5, ax: Any = None, **gone: Any) -> Any:
-        """Draw the smoothed training loss of each batch; returns the axes.
+    def plot_loss(self, n_skip: int = 10, n_skip_end: int = 5, ax: "GivenAxes" = None, **gone: Any) -> "Axes":
+        """Draw the smoothed training loss of each batch.
 
-        n_skip, n_skip_end: batches to leave out at the start and at the end; none if that would leave nothing.
-        ax: axes to draw on; None makes a figure.
+        Parameters
+        ----------
+        n_skip
+            Batches to leave out at the start.
+        n_skip_end
+            Batches to leave out at the end. Nothing is left out if nothing would remain.
+        ax
+            Axes to draw on; None makes a figure.
+        **gone
+            Arguments of 0.7 raise a TypeError that says what to type instead.
 
-        Raises ValueError if nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
+        Returns
+        -------
+        The matplotlib axes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If nothing was recorded yet, or if a number to skip is wrong.
         """
         _check_gone("plot_loss", gone)
         part = self._part(n_skip, n_skip_end)
         return plot.curve(self.iterations[part], self.losses[part], plot.BATCHES, "training loss (smoothed)", ax=ax)
 
-    def plot(self, n_skip: int = 10, n_skip_end: int = 5, linear: bool = False, ax: Any = None, **gone: Any) -> Any:
-        """Draw the smoothed training loss against the learning rate, as after `lr_find`; returns the axes.
+    def plot(
+        self, n_skip: int = 10, n_skip_end: int = 5, linear: bool = False, ax: "GivenAxes" = None, **gone: Any
+    ) -> "Axes":
+        """Draw the smoothed training loss against the learning rate, as after `lr_find`.
 
-        n_skip, n_skip_end: batches to leave out at the start and at the end; none if that would leave nothing.
-        linear: use a linear axis for the rate, not a logarithmic one. ax: axes to draw on; None makes a figure.
+        Parameters
+        ----------
+        n_skip
+            Batches to leave out at the start.
+        n_skip_end
+            Batches to leave out at the end. Nothing is left out if nothing would remain.
+        linear
+            Whether to use a linear axis for the rate, not a logarithmic one.
+        ax
+            Axes to draw on; None makes a figure.
+        **gone
+            Arguments of 0.7 raise a TypeError that says what to type instead.
 
-        Raises ValueError if nothing was recorded yet, TypeError or ValueError for a wrong number to skip.
+        Returns
+        -------
+        The matplotlib axes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If nothing was recorded yet, or if a number to skip is wrong.
         """
         _check_gone("plot", gone)
         part = self._part(n_skip, n_skip_end)

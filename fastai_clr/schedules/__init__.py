@@ -4,13 +4,14 @@ from .cycles import Cycle, Cycles
 from .drawing import plot_schedules
 from .names import by_name
 from .schedule import Schedule
-from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+from .shapes import CircularLR, CircularLRBeta, Constant, Cooldown, CosAnneal
 from .timetable import Timetable
 
 __all__ = [
     "CircularLR",
     "CircularLRBeta",
     "Constant",
+    "Cooldown",
     "CosAnneal",
     "Cycle",
     "Cycles",

@@ -1,8 +1,13 @@
 """Checks of arguments. An error is one sentence: the argument's name, what it should be and what was given."""
 
+from collections.abc import Sequence
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+
+PerGroup: TypeAlias = float | Sequence[float] | np.ndarray  # one for all parameter groups, or one for each
 
 
 def check_number(
@@ -15,13 +20,30 @@ def check_number(
     most: float | None = None,
     integer: bool = False,
 ) -> Any:
-    """Check the kind and range of `value`; returns it as a plain Python int or float.
+    """Check the kind and range of a number; returns it as a plain Python int or float.
 
-    name: the argument's name, for the message. least, most: limits that are allowed themselves.
-    above, below: limits that are not allowed themselves. integer: require an integer.
+    Parameters
+    ----------
+    name
+        The argument's name, for the message.
+    value
+        What the user gave; arrays and tensors with one value are accepted.
+    least, above
+        Lower limits; `least` is allowed itself, `above` is not.
+    below, most
+        Upper limits; `most` is allowed itself, `below` is not.
+    integer
+        Whether to require an integer.
 
-    Raises TypeError for a value of the wrong kind, ValueError for one out of range.
+    Raises
+    ------
+    TypeError
+        If the value is of the wrong kind.
+    ValueError
+        If it is out of range.
 
+    Examples
+    --------
     >>> check_number("div", 32, least=1)
     32
     """
@@ -53,7 +75,7 @@ def _is_finite(number: Any) -> bool:
 
 
 def set_number(o: object, name: str, **ranges: Any) -> None:
-    """Replace the field `name` of the frozen dataclass `o` by its checked value. ranges: as in `check_number`."""
+    """Replace the field `name` of the frozen dataclass `o` by its checked value; ranges as in `check_number`."""
     object.__setattr__(o, name, check_number(name, getattr(o, name), **ranges))  # a frozen dataclass refuses `setattr`
 
 
@@ -82,6 +104,8 @@ def is_several(o: Any) -> bool:
 def as_list(o: Any) -> list[Any]:
     """`o` as a new list: empty for None, the items of a list, tuple or array, else one item.
 
+    Examples
+    --------
     >>> as_list(None), as_list(3), as_list((3, 4))
     ([], [3], [3, 4])
     """
@@ -89,7 +113,7 @@ def as_list(o: Any) -> list[Any]:
 
 
 def check_peaks(lr: Any) -> list[float]:
-    """Peak learning rates as a list: one number, or one for each parameter group; a group at 0 is not trained.
+    """Peak learning rates as a list: one number, or one per parameter group; a group at 0 is not trained.
 
     Raises TypeError or ValueError for a rate of the wrong kind, below 0 or not finite, and if none is above 0.
     """

@@ -13,10 +13,16 @@ from .checks import check_number, set_number
 class Cycle(NamedTuple):
     """One cycle of a fit. Each field may be an array with one value per step.
 
-    length: batches in the cycle.
-    number: its number, from 0.
-    start: number of its first batch in the fit, from 0.
-    first_length: batches in the first cycle of the fit.
+    Parameters
+    ----------
+    length
+        Batches in the cycle.
+    number
+        Number of the cycle, from 0.
+    start
+        Number of its first batch in the fit, from 0.
+    first_length
+        Batches in the first cycle of the fit.
     """
 
     length: Any
@@ -29,17 +35,33 @@ class Cycle(NamedTuple):
 class Cycles:
     """The cycles of a fit and the batch at which each ends.
 
-    n_cycles: number of cycles, at least 1.
-    cycle_len: length of the first cycle in epochs; fractions are allowed, and no cycle is shorter than a batch.
-    cycle_mult: each cycle is this many times as long as the one before.
-    n_iter: batches per epoch; with the default of 1, `cycle_len` counts batches.
+    Parameters
+    ----------
+    n_cycles
+        Number of cycles, at least 1.
+    cycle_len
+        Length of the first cycle in epochs; fractions are allowed. No cycle is shorter than one batch.
+    cycle_mult
+        Each cycle is this many times as long as the one before.
+    n_iter
+        Batches per epoch. With the default of 1, `cycle_len` counts batches.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of the wrong kind or out of range.
+
+    Notes
+    -----
     Cycle k (from 0) is `cycle_len * cycle_mult**k` epochs long. It ends after
     `max(previous end + 1, floor(epochs up to its end * n_iter + 0.5))` batches.
 
-    Raises TypeError or ValueError for a value of the wrong kind or out of range.
-    Source: 0.7.0's `cycle_len` and `cycle_mult`; 0.7.0 allowed whole epochs only.
+    References
+    ----------
+    fastai 0.7.0, `cycle_len` and `cycle_mult`. There a cycle had whole epochs only.
 
+    Examples
+    --------
     >>> Cycles(n_cycles=3, cycle_len=1, cycle_mult=2, n_iter=100).ends
     array([100, 300, 700])
     """
@@ -62,10 +84,30 @@ class Cycles:
 
     @classmethod
     def of_epochs(cls, n_epoch: int, n_cycles: int = 1, cycle_mult: float = 1, n_iter: int = 1) -> "Cycles":
-        """Divide `n_epoch` epochs of `n_iter` batches into `n_cycles` cycles.
+        """Divide epochs into cycles.
 
-        Raises ValueError if a cycle would have no batch.
+        Parameters
+        ----------
+        n_epoch
+            Epochs in all, an integer of at least 1.
+        n_cycles
+            Number of cycles.
+        cycle_mult
+            Each cycle is this many times as long as the one before.
+        n_iter
+            Batches per epoch.
 
+        Returns
+        -------
+        The cycles.
+
+        Raises
+        ------
+        ValueError
+            If a cycle would have no batch.
+
+        Examples
+        --------
         >>> Cycles.of_epochs(3, n_cycles=2, n_iter=100).ends
         array([150, 300])
         """
@@ -84,8 +126,28 @@ class Cycles:
 
     @classmethod
     def of_batches(cls, n_batches: int, n_cycles: int = 1, cycle_mult: float = 1) -> "Cycles":
-        """Divide `n_batches` batches into `n_cycles` cycles; raises ValueError if a cycle would have no batch.
+        """Divide batches into cycles.
 
+        Parameters
+        ----------
+        n_batches
+            Batches in all.
+        n_cycles
+            Number of cycles.
+        cycle_mult
+            Each cycle is this many times as long as the one before.
+
+        Returns
+        -------
+        The cycles.
+
+        Raises
+        ------
+        ValueError
+            If a cycle would have no batch.
+
+        Examples
+        --------
         >>> Cycles.of_batches(300, n_cycles=2, cycle_mult=2).ends
         array([100, 300])
         """
@@ -116,10 +178,20 @@ class Cycles:
         return -(-self.n_batches // self.n_iter)
 
     def locate(self, step: ArrayLike) -> tuple[Any, Cycle]:
-        """The batch within its cycle (from 0), and the cycle, for a `step` of the fit.
+        """The place of a step of the fit within its cycle, and the cycle.
 
-        step: a batch of the fit, from 0; a number or an array. Steps outside the fit are clipped to its first or last.
+        Parameters
+        ----------
+        step
+            A batch of the fit, from 0: a number or an array. A step outside the fit is clipped to its first or last
+            batch.
 
+        Returns
+        -------
+        The batch within its cycle, from 0, and the `Cycle`.
+
+        Examples
+        --------
         >>> i, cycle = Cycles.of_batches(300, n_cycles=2).locate(160)
         >>> int(i), int(cycle.number), int(cycle.length)
         (10, 1, 150)

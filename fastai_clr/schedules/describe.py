@@ -24,12 +24,20 @@ def describe(
 
     A stretch is a run of batches in which the values rise, fall or stay.
 
-    rates: learning rate of the last parameter group, one per batch.
-    peaks: peak rate of each parameter group.
-    momentums: one per batch, or None.
-    cycle_ends: for each cycle, the number of batches trained when it ends.
-    corners: batches of the first cycle where the slope changes but not its sign.
-    is_whole: whether the first cycle is complete; each stretch is then also given as a fraction of it.
+    Parameters
+    ----------
+    rates
+        Learning rate of the last parameter group, one per batch.
+    peaks
+        Peak rate of each parameter group.
+    momentums
+        One per batch, or None.
+    cycle_ends
+        For each cycle, the number of batches trained when it ends.
+    corners
+        Batches of the first cycle where the slope changes but not its sign.
+    is_whole
+        Whether the first cycle is complete; each stretch is then also given as a fraction of it.
     """
     length, peak = cycle_ends[0], peaks[-1]
     start = _number(rates[0])

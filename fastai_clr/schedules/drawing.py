@@ -1,11 +1,12 @@
 """Draw several schedules on the same axes: ours, and fastai's functions of the position in the fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import plot
+from ..plot.axes import Axes, GivenAxes
 from .checks import check_number
 from .cycles import Cycles
 from .names import named_schedules
@@ -14,31 +15,51 @@ from .timetable import Timetable
 
 
 def plot_schedules(
-    schedules: Any,
+    schedules: "Mapping[str, Any] | Sequence[Any] | Schedule",
     lr: float = 1.0,
     n_batches: int = 100,
     n_cycles: int = 1,
     cycle_mult: float = 1,
     *,
     show_moms: bool = True,
-    ax: Any = None,
+    ax: "GivenAxes" = None,
     log: bool = False,
-) -> Any:
-    """Draw several schedules on the same axes before any training; returns the axes of the learning rate.
+) -> "Axes":
+    """Draw several schedules on the same axes, before any training.
 
-    schedules: a list, or a dict whose keys are the names in the legend. Each item is one of our schedules, a name
-    ('constant', 'cosine', 'one_cycle', 'clr(32,5)', see `by_name`), or what fastai 2's `ParamScheduler` takes: a
-    function from the position in the fit (0 to 1) to the learning rate, such as `SchedCos(lr, 0)` or
-    `combined_cos(0.25, lr/25, lr, lr/1e5)`, or a dict {'lr': function, 'mom': function}.
-    lr: peak learning rate of our schedules; fastai's functions give the rate itself.
-    n_batches: batches in all. n_cycles: cycles that share them.
-    cycle_mult: each cycle is this many times as long as the one before.
-    show_moms: draw momentum in a second panel, if a schedule cycles it.
-    ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
-    log: use a logarithmic axis for the rates.
+    Parameters
+    ----------
+    schedules
+        A list, or a dict whose keys are the names in the legend. An item is one of our schedules, a name of `by_name`
+        ('constant', 'cosine', 'one_cycle', 'clr(32,5)', ...), or what fastai 2's `ParamScheduler` takes: a function
+        from the position in the fit (0 to 1) to the learning rate, such as `SchedCos(lr, 0)` or
+        `combined_cos(0.25, lr/25, lr, lr/1e5)`, or a dict {'lr': function, 'mom': function}.
+    lr
+        Peak learning rate of our schedules; fastai's functions give the rate itself.
+    n_batches
+        Batches in all.
+    n_cycles
+        Cycles that share the batches.
+    cycle_mult
+        Each cycle is this many times as long as the one before.
+    show_moms
+        Whether to draw momentum in a second panel, if a schedule cycles it.
+    ax
+        Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+    log
+        Whether to use a logarithmic axis for the rates.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range.
+    Returns
+    -------
+    The matplotlib axes of the learning rate.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Examples
+    --------
     >>> ax = plot_schedules({"0.7": CircularLR(32, 5), "fastai 2": "one_cycle"}, lr=1e-2, n_batches=300)
     """
     lr = check_number("lr", lr, above=0)
@@ -57,12 +78,22 @@ def plot_schedules(
 
 
 def position_functions(name: str, schedule: Any) -> dict[str, Callable[[float], Any]]:
-    """The argument of fastai's `ParamScheduler`: a dict of functions of the position in the fit, by hyper-parameter.
+    """The argument of fastai's `ParamScheduler`: for each hyper-parameter, a function of the position in the fit.
 
-    schedule: such a dict, or the function for the learning rate alone. name: its name, for the message.
+    Parameters
+    ----------
+    name
+        Name of the schedule, for the message.
+    schedule
+        Such a dict, or the function for the learning rate alone.
 
-    Raises TypeError for anything else.
+    Raises
+    ------
+    TypeError
+        If it is neither.
 
+    Examples
+    --------
     >>> position_functions("flat", lambda position: 1e-2)["lr"](0.5)
     0.01
     """

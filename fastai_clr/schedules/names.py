@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from .schedule import Schedule
-from .shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
+from .shapes import CircularLR, CircularLRBeta, Constant, Cooldown, CosAnneal
 
 _WITHOUT_NUMBERS: dict[str, Schedule] = {
     "constant": Constant(),
@@ -12,19 +12,33 @@ _WITHOUT_NUMBERS: dict[str, Schedule] = {
     "cosine_07": CosAnneal(),
     "one_cycle": CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5),
 }
-_WITH_NUMBERS: dict[str, Any] = {"clr": CircularLR, "clr_beta": CircularLRBeta}
+_WITH_NUMBERS: dict[str, Any] = {"clr": CircularLR, "clr_beta": CircularLRBeta, "cooldown": Cooldown}
 _FORM = re.compile(rf"(?:use_)?({'|'.join(_WITH_NUMBERS)})\s*=?\s*\(([^()]*)\)")
 
 
 def by_name(name: str) -> Schedule:
-    """The schedule called `name`.
+    """The schedule with this name.
 
-    name: 'constant'; 'cosine', half a cosine down from the peak; 'cosine_07', 0.7's `cycle_len` without `use_clr`;
-    'one_cycle', fastai 2's `fit_one_cycle`; 'clr(32,5)', `use_clr=(32, 5)`; 'clr_beta(10,10)', `use_clr_beta`. Four
-    numbers cycle momentum, too: 'clr(20,10,.95,.85)'.
+    Parameters
+    ----------
+    name
+        'constant'; 'cosine', half a cosine down from the peak; 'cosine_07', 0.7's `cycle_len` without `use_clr`;
+        'one_cycle', fastai 2's `fit_one_cycle`; 'clr(32,5)', `use_clr=(32, 5)`; 'clr_beta(10,10)', `use_clr_beta`. Four
+        numbers cycle momentum, too: 'clr(20,10,.95,.85)'; 'cooldown(10)', a linear fall to a tenth.
 
-    Raises ValueError for another name, TypeError if it is not a str.
+    Returns
+    -------
+    The schedule.
 
+    Raises
+    ------
+    TypeError
+        If the name is not a str.
+    ValueError
+        If no schedule has this name.
+
+    Examples
+    --------
     >>> by_name("clr(32,5)")
     CircularLR(div=32, cut_div=5)
     """
@@ -46,11 +60,20 @@ def by_name(name: str) -> Schedule:
 def named_schedules(schedules: Any, resolve: bool = True) -> dict[str, Any]:
     """A dict of the schedules by their names in legends and tables.
 
-    schedules: a dict by name; a list or tuple, whose items are the names; or one schedule.
-    resolve: replace a name such as 'one_cycle' by its schedule.
+    Parameters
+    ----------
+    schedules
+        A dict by name; a list or tuple, whose items are the names; or one schedule.
+    resolve
+        Whether to replace a name such as 'one_cycle' by its schedule.
 
-    Raises TypeError or ValueError if there is no schedule, or if two have the same name.
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no schedule, or if two have the same name.
 
+    Examples
+    --------
     >>> named_schedules(["constant"])
     {'constant': Constant()}
     """

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import plot
-from .checks import check_peaks, set_number
+from ..plot.axes import Axes, GivenAxes
+from .checks import PerGroup, check_peaks, set_number
 from .cycles import Cycle, Cycles
 from .describe import describe
 from .timetable import Timetable
@@ -19,7 +20,7 @@ from .timetable import Timetable
 class Schedule:
     """A learning rate schedule: a pure function of the batch.
 
-    A new shape is a frozen dataclass (repr=False) that defines `factor`. A shape that cycles momentum has the fields
+    A new shape is a frozen dataclass (`repr=False`) that defines `factor`. A shape that cycles momentum has the fields
     `mom_a` and `mom_b`, defines `height`, too, and calls `check_momentum` in `__post_init__`. Both methods get arrays:
     use `np.where`, not `if`.
     """
@@ -35,17 +36,51 @@ class Schedule:
         return f"{type(self).__name__}({', '.join(given)})"
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
-        """The learning rate of batch `i` (from 0; a number or an array) of `cycle`, as a share of the peak rate."""
+        """The learning rate of a batch, as a share of the peak rate.
+
+        Parameters
+        ----------
+        i
+            The batch within its cycle, from 0: a number or an array.
+        cycle
+            The cycle; its fields have the shape of `i`.
+
+        Returns
+        -------
+        One number per step, in the shape of `i`.
+        """
         raise NotImplementedError(f"{type(self).__name__} should define factor(i, cycle)")
 
     def height(self, i: Any, cycle: Cycle) -> Any:
-        """The share of `mom_b` in the momentum at batch `i` of `cycle`: `(1 - height) * mom_a + height * mom_b`."""
+        """The share of `mom_b` in the momentum of a batch: `(1 - height) * mom_a + height * mom_b`.
+
+        Parameters
+        ----------
+        i
+            The batch within its cycle, from 0: a number or an array.
+        cycle
+            The cycle; its fields have the shape of `i`.
+
+        Returns
+        -------
+        One number per step, from 0 to 1, in the shape of `i`.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} should define height(i, cycle), because it has mom_a and mom_b"
         )
 
     def corners(self, cycle: Cycle) -> tuple[int, ...]:
-        """The batches of `cycle` where the slope changes but not its sign; `describe` begins a new phrase there."""
+        """The batches of a cycle where the slope changes but not its sign; `describe` begins a new phrase there.
+
+        Parameters
+        ----------
+        cycle
+            The cycle.
+
+        Returns
+        -------
+        Batches within the cycle, from 0.
+        """
         return ()
 
     @overload
@@ -53,13 +88,21 @@ class Schedule:
     @overload
     def at(self, step: NDArray[Any], cycles: Cycles) -> tuple[NDArray[Any], NDArray[Any] | None]: ...
     def at(self, step: Any, cycles: Cycles) -> tuple[Any, Any]:
-        """The factor (share of the peak rate) and the momentum at `step` of a fit.
+        """The factor (share of the peak rate) and the momentum at a step of a fit.
 
-        step: a batch of the fit, from 0; a number gives numbers, an array gives arrays of its shape.
-        cycles: the fit's cycles, such as `Cycles(n_cycles=1, cycle_len=3, n_iter=100)`.
+        Parameters
+        ----------
+        step
+            A batch of the fit, from 0. A number gives numbers, an array gives arrays of its shape.
+        cycles
+            The cycles of the fit, such as `Cycles(n_cycles=1, cycle_len=3, n_iter=100)`.
 
-        The momentum is None if the schedule does not cycle it.
+        Returns
+        -------
+        The factor, and the momentum or None if the schedule does not cycle it.
 
+        Examples
+        --------
         >>> CircularLR(div=10, cut_div=5, mom_a=0.95, mom_b=0.85).at(20, Cycles(cycle_len=100))
         (1.0, 0.85)
         """
@@ -73,6 +116,12 @@ class Schedule:
     def to_dict(self) -> dict[str, Any]:
         """The schedule as plain values, for JSON or the configuration of an experiment log; `from_dict` reads them.
 
+        Returns
+        -------
+        The settings by name, and the name of the shape under 'schedule'.
+
+        Examples
+        --------
         >>> CircularLR(32, 5).to_dict()["div"], CosAnneal().to_dict()
         (32, {'slow_start': True, 'schedule': 'CosAnneal'})
         """
@@ -80,11 +129,25 @@ class Schedule:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Schedule":
-        """Make a schedule from the values of `to_dict`; missing settings take their defaults.
+        """Make a schedule from the values of `to_dict`.
 
-        values: `schedule`, the name of a shape, and its settings. Import a shape of your own before the call.
-        Raises TypeError or ValueError for an unknown shape or setting, and for a value out of range.
+        Parameters
+        ----------
+        values
+            The name of a shape under 'schedule', and its settings by name; missing settings take their defaults. Import
+            a shape of your own before the call.
 
+        Returns
+        -------
+        The schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape or a setting is unknown, or a value is out of range.
+
+        Examples
+        --------
         >>> Schedule.from_dict({"schedule": "CircularLR", "div": 32, "cut_div": 5})
         CircularLR(div=32, cut_div=5)
         """
@@ -108,7 +171,13 @@ class Schedule:
         return self.mom_a is not None
 
     def check_momentum(self) -> None:
-        """Check the fields `mom_a` and `mom_b`: both or neither, at least 0 and less than 1."""
+        """Check the fields `mom_a` and `mom_b`: both or neither, at least 0 and less than 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is missing, of the wrong kind or out of range.
+        """
         if (self.mom_a is None) != (self.mom_b is None):
             raise ValueError(
                 f"mom_a and mom_b should be given both or neither, but given {self.mom_a!r} and {self.mom_b!r}"
@@ -119,39 +188,74 @@ class Schedule:
 
     def plot(
         self,
-        lr: Any = 1.0,
+        lr: "PerGroup" = 1.0,
         n_batches: int = 100,
         n_cycles: int = 1,
         cycle_mult: float = 1,
         *,
         show_moms: bool = True,
         show_text: bool = True,
-        ax: Any = None,
+        ax: "GivenAxes" = None,
         log: bool = False,
-    ) -> Any:
-        """Draw the schedule before any training; returns the matplotlib axes of the learning rate.
+    ) -> "Axes":
+        """Draw the schedule before any training.
 
-        lr: peak learning rate: a number, or one for each parameter group.
-        n_batches: batches in all. n_cycles: cycles that share them.
-        cycle_mult: each cycle is this many times as long as the one before.
-        show_moms: draw the momentum beside the rate, if the schedule cycles it.
-        show_text: show the schedule and its numbers in a title.
-        ax: axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
-        log: use a logarithmic axis for the rates.
+        Parameters
+        ----------
+        lr
+            Peak learning rate: a number, or one per parameter group.
+        n_batches
+            Batches in all.
+        n_cycles
+            Cycles that share the batches.
+        cycle_mult
+            Each cycle is this many times as long as the one before.
+        show_moms
+            Whether to draw the momentum beside the rate, if the schedule cycles it.
+        show_text
+            Whether to show the schedule and its numbers in a title.
+        ax
+            Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+        log
+            Whether to use a logarithmic axis for the rates.
 
-        Raises TypeError or ValueError for an argument of the wrong kind or out of range.
+        Returns
+        -------
+        The matplotlib axes of the learning rate.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or out of range.
+
+        Examples
+        --------
         >>> ax = CircularLR(32, 5).plot(lr=1e-2, n_batches=300)
         """
         fit = Timetable(self, Cycles.of_batches(n_batches, n_cycles, cycle_mult), check_peaks(lr))
         momentums, title = fit.momentums if show_moms else None, repr(self) if show_text else None
         return plot.rates(fit.rates.T, momentums, fit.ends, title, ax, log)
 
-    def describe(self, lr: Any = 1.0, n_batches: int = 100, n_cycles: int = 1, cycle_mult: float = 1) -> str:
-        """What `plot` draws, in words.
+    def describe(self, lr: "PerGroup" = 1.0, n_batches: int = 100, n_cycles: int = 1, cycle_mult: float = 1) -> str:
+        """Say in words what `plot` draws.
 
-        lr, n_batches, n_cycles, cycle_mult: as in `plot`.
+        Parameters
+        ----------
+        lr
+            Peak learning rate: a number, or one per parameter group.
+        n_batches
+            Batches in all.
+        n_cycles
+            Cycles that share the batches.
+        cycle_mult
+            Each cycle is this many times as long as the one before.
 
+        Returns
+        -------
+        A sentence without its full stop.
+
+        Examples
+        --------
         >>> CircularLR(20, 5).describe(lr=0.01, n_batches=300)
         'starts at 0.0005 (0.01/20), rises for 60 batches (1/5 of the cycle) to 0.01, falls for 240 batches to 0.00054'
         """

@@ -14,31 +14,56 @@ from .schedule import Schedule
 class CircularLR(Schedule):
     """Slanted triangle: a linear rise from peak/div to the peak, then a linear fall towards peak/div.
 
-    div: the largest rate divided by the smallest, at least 1.
-    cut_div: 1/cut_div of the cycle rises and the rest falls; at least 1, and 1 only rises.
-    mom_a, mom_b: momentum where the rate is lowest and where it peaks; give both or neither.
+    Parameters
+    ----------
+    div
+        The largest rate divided by the smallest, at least 1.
+    cut_div
+        1/cut_div of the cycle rises, the rest falls; at least 1. With 1 the rate only rises.
+    mom_a
+        Momentum where the rate is lowest (Adam's beta1), from 0 to less than 1. None, with mom_b, leaves momentum
+        alone.
+    mom_b
+        Momentum where the rate peaks.
+    cosine
+        Whether to rise and fall along half a cosine: `(1 - cos(pi*height)) / 2` takes the place of the height.
+    div_final
+        Fall towards peak/div_final instead of peak/div; at least 1.
+    gamma
+        Decay per batch: in batch k of the fit (from 0) the height is multiplied by `gamma**k`; above 0, at most 1.
+    cycle_gamma
+        Decay per cycle: in cycle k of the fit (from 0) the height is multiplied by `cycle_gamma**k`; above 0, at most
+        1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of the wrong kind or out of range.
+
+    Notes
+    -----
     Batch i (from 0) of a cycle of n batches has the rate `peak * (1 + height*(div - 1)) / div` and the momentum
     `mom_a + height*(mom_b - mom_a)`. With `cut = n // cut_div`, the height is `i / cut` up to batch cut, and
     `1 - (i - cut) / (n - cut)` after it. A cycle of fewer than cut_div batches starts at its peak.
 
-    Four settings by name give the shapes of the papers:
-    cosine: replace height by `(1 - cos(pi*height)) / 2`, half a cosine up and half a cosine down.
-    div_final: fall towards peak/div_final instead of peak/div; at least 1.
-    gamma: in batch k of the fit (from 0) height is multiplied by `gamma**k`; above 0, at most 1.
-    cycle_gamma: in cycle k of the fit (from 0) height is multiplied by `cycle_gamma**k`; above 0, at most 1.
+    `CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5)` is fastai 2's `fit_one_cycle`, except that it peaks on a
+    batch even if a quarter of the batches is not a whole number.
 
-    Raises TypeError or ValueError for a value of the wrong kind or out of range.
-    Source: 0.7.0's `use_clr`. Howard & Ruder 2018 (slanted triangle): `CircularLR(32, 10)`. Smith 2015: triangular is
-    `CircularLR(4, 2)`, triangular2 adds `cycle_gamma=0.5`, exp_range adds `gamma=0.99994`. fastai 2's `fit_one_cycle`
-    is the last example below; ours peaks on a batch even if a quarter of the batches is not a whole number.
+    References
+    ----------
+    fastai 0.7.0, `use_clr`.
 
+    Howard & Ruder 2018, arXiv 1801.06146: the slanted triangle is `CircularLR(32, 10)`.
+
+    Smith 2015, arXiv 1506.01186: triangular is `CircularLR(4, 2)`, triangular2 adds `cycle_gamma=0.5`, exp_range adds
+    `gamma=0.99994`.
+
+    Examples
+    --------
     >>> CircularLR(32, 5)
     CircularLR(div=32, cut_div=5)
     >>> CircularLR(4, 2, cycle_gamma=0.5)
     CircularLR(div=4, cut_div=2, cycle_gamma=0.5)
-    >>> CircularLR(25, 4, 0.95, 0.85, cosine=True, div_final=1e5)
-    CircularLR(div=25, cut_div=4, mom_a=0.95, mom_b=0.85, cosine=True, div_final=100000.0)
     """
 
     div: float = 10
@@ -90,18 +115,38 @@ class CircularLR(Schedule):
 class CircularLRBeta(Schedule):
     """Leslie Smith's 1cycle: a linear rise, a fall of the same length, then a linear fall far below the start.
 
-    div: the peak rate divided by the rate at the start, at least 1.
-    pct: per cent of the cycle for the last phase, from peak/div towards peak/(100*div); 0 <= pct < 100.
-    mom_a, mom_b: momentum at the start and where the rate peaks; give both or neither. The last phase keeps mom_a.
+    Parameters
+    ----------
+    div
+        The peak rate divided by the rate at the start, at least 1.
+    pct
+        Per cent of the cycle for the last phase, from peak/div towards peak/(100*div); from 0 to less than 100.
+    mom_a
+        Momentum at the start and in the last phase (Adam's beta1), from 0 to less than 1. None, with mom_b, leaves
+        momentum alone.
+    mom_b
+        Momentum where the rate peaks.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of the wrong kind or out of range.
+
+    Notes
+    -----
     A cycle of n batches rises for `r = int(n * (1 - pct/100) / 2)` of them. Batch i (from 0) has the rate
     `peak * (1 + height*(div - 1)) / div` up to batch 2*r, with the height `1 - |i - r| / r`; after it the rate is
     `peak/div * (1 - 0.99 * (i - 2*r) / (n - 2*r))`, and the height 0. The momentum is `mom_a + height*(mom_b - mom_a)`.
     If r is 0, batch 0 is the peak.
 
-    Raises TypeError or ValueError for a value of the wrong kind or out of range.
-    Source: 0.7.0's `use_clr_beta`; Smith 2018 (a disciplined approach to neural network hyper-parameters).
+    References
+    ----------
+    fastai 0.7.0, `use_clr_beta`.
 
+    Smith 2018, arXiv 1803.09820: a disciplined approach to neural network hyper-parameters.
+
+    Examples
+    --------
     >>> CircularLRBeta(10, 10, 0.95, 0.85)
     CircularLRBeta(div=10, pct=10, mom_a=0.95, mom_b=0.85)
     """
@@ -138,14 +183,29 @@ class CircularLRBeta(Schedule):
 class CosAnneal(Schedule):
     """Half a cosine from the peak towards 0 in each cycle.
 
-    slow_start: begin the fit, as 0.7.0 did, with peak/100 in the batches whose number (from 0) is below 1/20 of the
-    first cycle's length. Only the second cycle then reaches the peak. False gives the cosine as published.
+    Parameters
+    ----------
+    slow_start
+        Whether to begin the fit, as 0.7.0 did, with peak/100 in the batches whose number (from 0) is below 1/20 of the
+        first cycle's length; only the second cycle then reaches the peak. False gives the cosine as published.
 
+    Raises
+    ------
+    TypeError
+        If slow_start is not True or False.
+
+    Notes
+    -----
     Batch i (from 0) of a cycle of n batches has the rate `peak/2 * (1 + cos(pi * i/n))`.
 
-    Raises TypeError if slow_start is not True or False.
-    Source: 0.7.0's `cycle_len` without `use_clr`; SGDR (Loshchilov & Hutter 2016).
+    References
+    ----------
+    fastai 0.7.0, `cycle_len` without `use_clr`.
 
+    Loshchilov & Hutter 2016, arXiv 1608.03983: SGDR.
+
+    Examples
+    --------
     >>> CosAnneal(slow_start=False).at(50, Cycles.of_batches(100))[0]
     0.5
     """
@@ -164,8 +224,56 @@ class CosAnneal(Schedule):
 
 
 @dataclass(frozen=True, repr=False)
+class Cooldown(Schedule):
+    """A linear fall from the peak to peak/div, to end a fit that was stopped at a high rate.
+
+    Parameters
+    ----------
+    div
+        The rate before the fall divided by the rate of the last batch, at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of the wrong kind or out of range.
+
+    Notes
+    -----
+    Batch i (from 0) of a cycle of n batches has the rate `peak * (1 - (1 - 1/div) * (i + 1)/n)`: the first batch is one
+    step below the peak, the rate that was held before, and the last one is at peak/div.
+
+    References
+    ----------
+    Zhai et al. 2022, Scaling Vision Transformers; Hägele et al. 2024, arXiv 2405.18392.
+
+    Examples
+    --------
+    >>> Cooldown(10).describe(lr=0.01, n_batches=90)
+    'starts at 0.0099 (0.01/1.01), falls for 90 batches to 0.001'
+    """
+
+    div: float = 10
+
+    def __post_init__(self) -> None:
+        set_number(self, "div", least=1)
+
+    def factor(self, i: Any, cycle: Cycle) -> Any:
+        return 1 - (1 - 1 / self.div) * (i + 1) / cycle.length
+
+
+@dataclass(frozen=True, repr=False)
 class Constant(Schedule):
-    """The peak rate in every batch: `rate = peak`. Source: 0.7.0's fit without `cycle_len`."""
+    """The peak rate in every batch.
+
+    References
+    ----------
+    fastai 0.7.0, `fit` without `cycle_len`.
+
+    Examples
+    --------
+    >>> Constant().at(50, Cycles.of_batches(100))[0]
+    1.0
+    """
 
     def factor(self, i: Any, cycle: Cycle) -> Any:
         return 1.0

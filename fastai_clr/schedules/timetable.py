@@ -20,14 +20,24 @@ Block = tuple["array[float]", "array[float] | None"]  # factors and momentums of
 
 @dataclass(frozen=True)
 class Timetable:
-    """The values that a fit with `schedule` sets: one row per batch, with a factor and a momentum.
+    """What a fit with a schedule sets: one row per batch, with a factor and a momentum.
 
-    schedule, cycles: what `Schedule.at` takes.
-    peaks: peak learning rate of each parameter group. The rate of a group is factor x peak.
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    cycles
+        The cycles of the fit.
+    peaks
+        Peak learning rate of each parameter group. The rate of a group is factor x peak.
 
-    Making one costs nothing: rows are evaluated in blocks, when one is first read, and kept. A copy or a pickle holds
-    the values that were read, not only the formula.
+    Notes
+    -----
+    A new timetable has evaluated nothing yet: rows are evaluated in blocks, when one is first read, and kept. A copy or
+    a pickle holds the values that were read, not only the formula.
 
+    Examples
+    --------
     >>> timetable = Timetable(CircularLR(10, 5, 0.95, 0.85), Cycles.of_batches(100), [1e-3, 1e-2])
     >>> timetable.row(20)
     (1.0, 0.85)
@@ -54,9 +64,16 @@ class Timetable:
         return self.cycles.ends.tolist()
 
     def row(self, number: int) -> tuple[float, float | None]:
-        """Factor and momentum of batch `number` of the fit, from 0, as plain Python floats.
+        """The values of one batch.
 
-        The momentum is None if the schedule does not cycle it.
+        Parameters
+        ----------
+        number
+            Number of the batch in the fit, from 0.
+
+        Returns
+        -------
+        Factor and momentum as plain Python floats; the momentum is None if the schedule does not cycle it.
         """
         block, i = number // BLOCK, number % BLOCK
         try:
@@ -68,7 +85,17 @@ class Timetable:
         return factor, None if momentums is None else momentums[i]
 
     def values(self, rows: "array[int]") -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Factors and momentums of the rows with these numbers, as `row` gives them."""
+        """The values of several batches, as `row` gives them.
+
+        Parameters
+        ----------
+        rows
+            Numbers of the batches in the fit, from 0.
+
+        Returns
+        -------
+        Factors and momentums, one per row; the momentums are None if the schedule does not cycle momentum.
+        """
         numbers = np.asarray(rows, dtype=np.int64)
         blocks, which = np.unique(numbers // BLOCK, return_inverse=True)
         offsets, furthest = numbers % BLOCK, np.zeros(len(blocks), int)
@@ -96,7 +123,13 @@ class Timetable:
         return self.schedule.at(np.arange(start, end), self.cycles)
 
     def forget_after(self, number: int) -> None:
-        """Remove the rows after row `number`: a fit that was stopped does not need them."""
+        """Remove the rows after a batch: a fit that was stopped does not need them.
+
+        Parameters
+        ----------
+        number
+            Number of the last batch to keep, from 0.
+        """
         last = number // BLOCK
         for block in [o for o in self._blocks if o >= last]:
             factors, momentums = self._blocks.pop(block)

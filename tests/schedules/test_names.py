@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal
+from fastai_clr import CircularLR, CircularLRBeta, Constant, Cooldown, CosAnneal
 from fastai_clr.schedules import by_name
 from fastai_clr.schedules.names import named_schedules
 
@@ -18,6 +18,7 @@ from fastai_clr.schedules.names import named_schedules
         ("clr(32, 5)", CircularLR(32, 5)),
         ("use_clr(20, 10, .95, .85)", CircularLR(20, 10, 0.95, 0.85)),
         ("clr_beta(10,10)", CircularLRBeta(10, 10)),
+        ("cooldown(10)", Cooldown(10)),
         ("use_clr_beta(1e1,10)", CircularLRBeta(10.0, 10)),
         ("use_clr=(32, 5)", CircularLR(32, 5)),
     ],

@@ -8,7 +8,7 @@ from hypothesis import find, given
 from hypothesis import strategies as st
 
 import fastai_clr.all
-from fastai_clr import CircularLR, CircularLRBeta, Constant, CosAnneal, Cycles, Schedule
+from fastai_clr import CircularLR, CircularLRBeta, Constant, Cooldown, CosAnneal, Cycles, Schedule
 from fastai_clr.schedules import shapes
 from helpers import TRACES, assert_same_rates
 from strategies import betas, cycles, schedules, triangles
@@ -46,6 +46,9 @@ def test_the_values_of_fastai_0_7(case):
         (CircularLRBeta(4, 99), 4, [1] + [(1 - 0.99 * k / 4) / 4 for k in (1, 2, 3)]),  # no room to rise
         (CosAnneal(), 4, [0.01, (2**-0.5 + 1) / 2, 0.5, (1 - 2**-0.5) / 2]),
         (Constant(), 3, [1, 1, 1]),
+        (Cooldown(10), 4, [1 - 0.9 / 4, 1 - 0.9 / 2, 1 - 0.9 * 3 / 4, 0.1]),  # from one step below the rate held
+        (Cooldown(4), 1, [1 / 4]),
+        (Cooldown(1), 3, [1, 1, 1]),
     ],
 )
 def test_the_factor_of_each_batch(schedule, nb, factors):

@@ -1,22 +1,28 @@
 """Checks of arguments that need a Learner or fastai's types. None of them changes the Learner."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from fastai.callback.core import Callback, event
 from fastai.learner import Metric, mk_metric
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 
-from ...schedules.checks import as_list, check_number, is_several, rate_of
+from ...report import Suggestion
+from ...schedules.checks import PerGroup, as_list, check_number, is_several, rate_of
 from ..fastai2 import instance_attribute
 from ..loop.selective import SelectiveCallback
 from .gone07 import EVENTS
 from .short_errors import users_code
 
+Rates: TypeAlias = PerGroup | slice | Suggestion  # peak rates, as `fit` takes them
+ACallback: TypeAlias = Callback | type[Callback]
+Callbacks: TypeAlias = ACallback | Sequence[ACallback]
+Metrics: TypeAlias = Callable[..., Any] | Metric | Sequence[Callable[..., Any] | Metric]
+
 
 def as_callbacks(cbs: Any) -> list[Any]:
-    """Instances of the callbacks; classes are instantiated. cbs: None, one callback or several.
+    """Instances of the callbacks; classes are instantiated.
 
     Raises TypeError for anything that is not a fastai 2 callback, ValueError for one that was for another fit alone.
     """
@@ -56,10 +62,12 @@ def as_metrics(metrics: Any) -> Any:
 
 
 def check_lr(name: str, lr: Any, n_groups: int) -> Any:
-    """Check a learning rate as fastai's `fit` takes it: None, a number, one for each parameter group, or a slice.
+    """Check a learning rate as fastai's `fit` takes it: None, a number, one per parameter group, or a slice.
 
     Each is above 0; of several, some may be 0: those groups are not trained. Returns plain Python numbers.
 
+    Examples
+    --------
     >>> check_lr("lrs", [0, 1e-2], 2), check_lr("lrs", slice(1e-4, 1e-2), 2)
     ([0, 0.01], slice(0.0001, 0.01, None))
     """
@@ -78,8 +86,10 @@ def check_lr(name: str, lr: Any, n_groups: int) -> Any:
 def check_per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
     """Check a number that is given once, or for each of `n_groups` parameter groups; None is accepted.
 
-    Returns plain Python numbers in the same form. ranges: as in `check_number`.
+    Returns plain Python numbers in the same form. The ranges are those of `check_number`.
 
+    Examples
+    --------
     >>> check_per_group("wds", [0, 1e-2], 2, least=0)
     [0, 0.01]
     """

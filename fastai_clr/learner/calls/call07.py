@@ -1,25 +1,47 @@
 """Calls of `fit` in 0.7's style: recognise them, and translate them to a schedule and plain values."""
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
+from pathlib import PurePath
 from typing import Any
 
-from ...schedules.checks import as_list, check_bool, check_number, is_several
+from ...schedules.checks import PerGroup, as_list, check_bool, check_number, is_several
 from ...schedules.schedule import Schedule
 from ...schedules.shapes import CircularLR, CircularLRBeta, Constant, CosAnneal
 from ..fastai2 import is_callback
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
 from . import gone07
-from .arguments import as_callbacks, as_metrics, clipping
+from .arguments import Callbacks, Metrics, Rates, as_callbacks, as_metrics, clipping
 from .plan import FitPlan
 
-ARGUMENTS: dict[str, Any] = {  # 0.7's arguments that we take and fastai 2 does not, with their defaults
-    "lrs": None, "n_cycle": None, "cycle_len": None, "cycle_mult": 1, "use_clr": None, "use_clr_beta": None,
-    "wds": None, "metrics": None, "callbacks": None, "clip": None, "cycle_save_name": None, "best_save_name": None,
-    "use_wd_sched": False,
-}  # fmt: skip
+
+def declare(
+    *,
+    lrs: "Rates | None" = None,
+    n_cycle: int | None = None,
+    cycle_len: float | None = None,
+    cycle_mult: float = 1,
+    use_clr: "Sequence[float] | Schedule | None" = None,
+    use_clr_beta: "Sequence[float] | None" = None,
+    wds: "PerGroup | None" = None,
+    metrics: "Metrics | None" = None,
+    callbacks: "Callbacks | None" = None,
+    clip: float | None = None,
+    cycle_save_name: "str | PurePath | None" = None,
+    best_save_name: "str | PurePath | None" = None,
+    use_wd_sched: bool = False,
+) -> None:
+    """0.7's arguments that we take and fastai 2 does not, with types and defaults. It is read, never called.
+
+    Types are quoted, here and in other public signatures, since `learn.fit?` shows the module of each name otherwise.
+    """
+
+
+PARAMETERS = inspect.signature(declare).parameters
+ARGUMENTS = {name: o.default for name, o in PARAMETERS.items()}
 ONLY_FIT_CLR = {"div", "cut_div", "n_cycles", "moms"}
 _SHARED = {"cbs": None, "reset_opt": False, "start_epoch": 0}  # fastai 2's arguments that are allowed beside them
 _ALIASES = {"lr": "lrs", "n": "n_cycle", "wd": "wds"}

@@ -1,19 +1,19 @@
 """`learn.fit_clr`: the slanted triangle in fastai 2's own style."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from fastai.learner import Learner
 
 from ...report import Suggestion
-from ...schedules.checks import check_number, is_several, rate_of
+from ...schedules.checks import PerGroup, check_number, is_several, rate_of
 from ...schedules.shapes import CircularLR
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
 from . import call07
-from .arguments import as_callbacks, clipping
+from .arguments import Callbacks, Rates, as_callbacks, clipping
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
@@ -43,31 +43,54 @@ def plan_of_clr(
 def fit_clr(
     self: Learner,
     n_epoch: int,
-    lr: Any = None,
+    lr: "Rates | None" = None,
     div: float | None = None,
     cut_div: float | None = None,
     n_cycles: int = 1,
-    moms: Any = None,
-    wd: Any = None,
-    cbs: Any = None,
+    moms: "Sequence[float] | None" = None,
+    wd: "PerGroup | None" = None,
+    cbs: "Callbacks | None" = None,
     reset_opt: bool = False,
     start_epoch: int = 0,
     **unknown: Any,
 ) -> Callable[[], None]:
     """Train with a slanted triangular learning rate (`CircularLR`), in fastai 2's own style.
 
-    n_epoch: epochs in all, an integer of at least 1; the `n_cycles` cycles share them equally.
-    lr: peak learning rate: a number, one for each parameter group, or a slice; None is `learn.lr`. A suggestion of
-    `suggest_clr` gives the rate, div and cut_div.
-    div: the largest rate divided by the smallest; None is 10. cut_div: 1/cut_div of each cycle rises, the rest falls;
-    None is 10.
-    moms: momentum where the rate is lowest and where it peaks, as a pair; None leaves momentum alone.
-    wd: weight decay for this fit, a number or one for each parameter group; None is `learn.wd`.
-    cbs, reset_opt: as in `Learner.fit`. start_epoch: skip the epochs before it, without their events.
+    Parameters
+    ----------
+    n_epoch
+        Epochs in all, an integer of at least 1; the cycles share them equally.
+    lr
+        Peak learning rate: a number, one per parameter group, or a slice. None is `learn.lr`. A suggestion of
+        `suggest_clr` gives the rate, div and cut_div.
+    div
+        The largest rate divided by the smallest. None is 10.
+    cut_div
+        1/cut_div of each cycle rises, the rest falls. None is 10.
+    n_cycles
+        Number of cycles.
+    moms
+        Momentum where the rate is lowest and where it peaks, as a pair. None leaves momentum alone.
+    wd
+        Weight decay of this fit: a number, or one per parameter group. None is `learn.wd`.
+    cbs
+        fastai 2 callbacks of this fit, as instances or classes.
+    reset_opt
+        Whether to make a new optimizer.
+    start_epoch
+        To resume: epochs before it are left out, without their events.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range, before anything changes.
-    Source: 0.7.0's `use_clr`; Smith 2015; Howard & Ruder 2018.
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, before anything changes.
 
+    References
+    ----------
+    fastai 0.7.0, `use_clr`; Smith 2015, arXiv 1506.01186; Howard & Ruder 2018, arXiv 1801.06146.
+
+    Examples
+    --------
     >>> learn.fit_clr(3, 1e-2, div=32, cut_div=5)
     """
     check_names(unknown)

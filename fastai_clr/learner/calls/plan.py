@@ -30,12 +30,28 @@ from .short_errors import users_code
 class FitPlan:
     """A fit of `learn` that is checked and has not begun.
 
-    n_epoch: epochs in all. start_epoch: epochs before it are skipped.
-    lr, wd, metrics: None takes the Learner's. cbs: the callbacks of this fit.
-    callback: the `CLRCallback` among them that was made for this fit alone; None in a fit of fastai's own.
-    timetable: factor and momentum of each batch; None if the fit has no schedule of ours.
-
     Making one does not change the Learner. A call that makes no sense raises TypeError or ValueError.
+
+    Parameters
+    ----------
+    learn
+        The Learner.
+    n_epoch
+        Epochs in all.
+    lr, wd
+        As fastai's `fit` takes them; None takes the Learner's.
+    cbs
+        The callbacks of this fit.
+    metrics
+        The metrics of this fit; None takes the Learner's.
+    reset_opt
+        Whether the fit makes a new optimizer.
+    start_epoch
+        Epochs before it are skipped.
+    callback
+        The `CLRCallback` among `cbs` that was made for this fit alone; None in a fit of fastai's own.
+    timetable
+        Factor and momentum of each batch; None if the fit has no schedule of ours.
     """
 
     learn: Any
@@ -52,7 +68,14 @@ class FitPlan:
     def take(self, callback: CLRCallback, lr_name: str = "lr", wd_name: str = "wd", use_wd_sched: bool = False) -> None:
         """Add the callback that schedules this fit alone, and check the arguments that depend on the optimizer.
 
-        lr_name, wd_name: the arguments' names in the user's call, for messages.
+        Parameters
+        ----------
+        callback
+            The callback.
+        lr_name, wd_name
+            The arguments' names in the user's call, for messages.
+        use_wd_sched
+            Whether the user asked for it; the optimizer then has to decouple weight decay.
         """
         self.callback = callback
         self.cbs.append(callback)
@@ -108,7 +131,7 @@ class FitPlan:
                 cb.check(self.learn, self.learn.metrics if self.metrics is None else self.metrics, self.timetable)
 
     def run(self, fit: Callable[..., Any]) -> None:
-        """Train. fit: the function that trains, called as fastai 2's `learn.fit`."""
+        """Train with `fit`, which is called as fastai 2's `learn.fit`."""
         if makes_optimizer(self.learn, self.reset_opt):
             self.learn.create_opt()
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from fastai.learner import Learner
 
+from ...plot.axes import Axes, GivenAxes
 from ...record import Record
 from ...schedules.checks import rate_of
 from ...schedules.drawing import at_positions
@@ -28,19 +29,46 @@ def plot_schedule(
     *args: Any,
     show_moms: bool = True,
     show_text: bool = True,
-    ax: Any = None,
+    ax: "GivenAxes" = None,
     log: bool = False,
     **kwargs: Any,
-) -> Callable[[], Any]:
-    """Draw the learning rates of a call of `fit` with these arguments, without training or changing anything.
+) -> Callable[[], "Axes"]:
+    """Draw the learning rates of a call of `fit`, without training or changing anything.
 
-    n_epoch, ..., moms: the arguments of `fit`, in either style; callbacks in `cbs=` count if they set the rate. With
-    `div`, `cut_div`, `n_cycles` or `moms` among them, the arguments of `fit_clr`.
-    show_moms, show_text, ax, log: as in `learn.sched.plot_lr`.
+    The plot is that of `learn.sched.plot_lr()` after the call: one point per batch, one line per parameter group.
+    Callbacks count if they set the rate. With `div`, `cut_div`, `n_cycles` or `moms` the arguments are those of
+    `fit_clr`.
 
-    The plot is that of `learn.sched.plot_lr()` after the call, one point per batch and one line per parameter group.
-    Returns the axes of the rate; raises the errors of the call.
+    Parameters
+    ----------
+    n_epoch, lr, wd, cbs, reset_opt, start_epoch
+        As in `fit`, in either style.
+    lrs, n_cycle, cycle_len, cycle_mult, use_clr, use_clr_beta, wds, metrics, callbacks, clip
+        As in `fit`, in 0.7's style.
+    cycle_save_name, best_save_name, use_wd_sched
+        As in `fit`, in 0.7's style.
+    div, cut_div, n_cycles, moms
+        As in `fit_clr`.
+    show_moms
+        Whether to draw the momentum beside the rate, if the call cycles it.
+    show_text
+        Whether to show the schedule, and the rates at its start, peak and end, in a title.
+    ax
+        Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
+    log
+        Whether to use a logarithmic axis, which separates groups with very different rates.
 
+    Returns
+    -------
+    The matplotlib axes of the learning rate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the call would raise one.
+
+    Examples
+    --------
     >>> ax = learn.plot_schedule(1e-2, 1, cycle_len=2, use_clr=(32, 5))
     """
     record = preview(plan_of(self, args, kwargs))
@@ -96,7 +124,7 @@ def _signature() -> inspect.Signature:
         *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in of_clr if p.name in call07.ONLY_FIT_CLR),
         *(p for p in own if p.kind is p.KEYWORD_ONLY),
     ]
-    return inspect.Signature(named, return_annotation=Any)
+    return inspect.Signature(named, return_annotation="Axes")
 
 
 plot_schedule.__signature__ = _signature()

@@ -22,23 +22,39 @@ from .selective import SelectiveCallback, Stage
 class CLRCallback(SelectiveCallback):
     """Set learning rate and momentum of every parameter group before each training batch.
 
-    schedule: such as `CircularLR(32, 5)`; the peak of each group is the rate that the fit was called with.
-    n_cycles: cycles in the fit. cycle_mult: each cycle is this many times as long as the one before.
-    cycle_len: epochs in the first cycle, fractions allowed; training ends with the last cycle. None: the cycles share
-    the epochs of the fit.
-    cycle_save_name: save the model as `<name>_cyc_0`, `<name>_cyc_1`, ... at each cycle's end.
-    best_save_name: save the model as `<name>` after each epoch with the best first metric so far; without metrics the
-    loss decides.
-
     After the fit `learn.sched` is its record, and the optimizer has its own momentum back. The schedule pauses while
     another callback runs a fit inside this one.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range. When a fit begins, it raises
-    ValueError, before the first batch, for an optimizer without a momentum to cycle, a second callback that sets the
-    rate, cycles that need more epochs than the fit has, and a file name in a folder that does not exist.
-    Source: 0.7.0's `use_clr`. 0.7.0 set the momentum one batch ahead of the rate; here they are in phase.
+    Parameters
+    ----------
+    schedule
+        Such as `CircularLR(32, 5)`; the peak of each group is the rate that the fit was called with.
+    n_cycles
+        Cycles in the fit.
+    cycle_len
+        Epochs in the first cycle; fractions are allowed, and training ends with the last cycle. None: the cycles share
+        the epochs of the fit.
+    cycle_mult
+        Each cycle is this many times as long as the one before.
+    cycle_save_name
+        Save the model as `<name>_cyc_0`, `<name>_cyc_1`, ... at each cycle's end.
+    best_save_name
+        Save the model as `<name>` after each epoch with the best first metric so far; without metrics the loss decides.
 
-    >>> cb = CLRCallback(CircularLR(32, 5))     # then learn.fit(3, 1e-2, cbs=cb)
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range. When a fit begins, before its first batch, for an optimizer
+        without a momentum to cycle, a second callback that sets the rate, cycles that need more epochs than the fit
+        has, and a file name in a folder that does not exist.
+
+    References
+    ----------
+    fastai 0.7.0, `use_clr`. 0.7.0 set the momentum one batch ahead of the rate; here they are in phase.
+
+    Examples
+    --------
+    >>> learn.fit(3, 1e-2, cbs=CLRCallback(CircularLR(32, 5)))
     """
 
     schedule: Schedule
@@ -62,8 +78,8 @@ class CLRCallback(SelectiveCallback):
         n_cycles: int = 1,
         cycle_len: float | None = None,
         cycle_mult: float = 1,
-        cycle_save_name: str | PurePath | None = None,
-        best_save_name: str | PurePath | None = None,
+        cycle_save_name: "str | PurePath | None" = None,
+        best_save_name: "str | PurePath | None" = None,
     ):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"schedule should be a schedule such as CircularLR(32, 5), but given {schedule!r}")
@@ -90,13 +106,11 @@ class CLRCallback(SelectiveCallback):
         return super().__getstate__() | ({"_stage": Stage.ENDED, "_called_for": ()} if is_inert else {})
 
     def timetable(self, n_iter: int, n_epoch: int | None, peaks: Sequence[float]) -> Timetable:
-        """The timetable of a fit. peaks: peak rate of each parameter group. n_iter, n_epoch: as in `cycles`."""
+        """The timetable of a fit with these peaks, one per parameter group; the rest as in `cycles`."""
         return Timetable(self.schedule, self.cycles(n_iter, n_epoch), peaks)
 
     def cycles(self, n_iter: int, n_epoch: int | None = None) -> Cycles:
-        """The cycles of a fit.
-
-        n_iter: batches per epoch. n_epoch: epochs of the fit; None for as many as the cycles need.
+        """The cycles of a fit of `n_epoch` epochs of `n_iter` batches; None is as many epochs as the cycles need.
 
         Raises ValueError if the cycles need more epochs than the fit has.
         """
@@ -259,7 +273,7 @@ def _checked_file(name: str, file: str | PurePath | None) -> str | None:
 
 
 def _check_folder(learn: Any, name: str, file: str | None) -> None:
-    """Raise ValueError if the folder of `learn.save(file)` does not exist. name: the argument's, for the message."""
+    """Raise ValueError if the folder of `learn.save(file)` does not exist; `name` is the argument's."""
     path = Path(file or "")
     folder = learn.path / learn.model_dir / path.parent
     if len(path.parts) > 1 and not folder.is_dir():  # fastai makes model_dir, and no folder in it

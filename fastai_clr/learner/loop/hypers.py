@@ -1,6 +1,6 @@
 """Read, write, save and restore an optimizer's learning rates, momentum and weight decay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -19,8 +19,10 @@ def read_hyper(opt: Any, name: str) -> list[Any]:
 
 
 def rates_of_groups(lr: Any, n_groups: int) -> list[float]:
-    """The rate of each parameter group after fastai's `fit` has set `lr`: a number, one for each group, or a slice.
+    """The rate of each parameter group after fastai's `fit` has set `lr`: a number, one per group, or a slice.
 
+    Examples
+    --------
     >>> rates_of_groups(0.5, 2), rates_of_groups(slice(0.5), 3)
     ([0.5, 0.5], [0.05, 0.05, 0.5])
     """
@@ -38,6 +40,18 @@ def decouples_weight_decay(opt: Any) -> bool:
     return any(getattr(cb, "func", cb) is weight_decay for cb in opt.cbs)
 
 
+def _groups_of(opt: Any) -> Callable[[Any], Any]:
+    return attrgetter("opt.param_groups" if isinstance(opt, OptimWrapper) else "hypers.items")
+
+
+def group_dicts(opt: Any) -> list[dict[str, Any]]:
+    """The dicts from which the optimizer itself reads its hyper-parameters, one for each group; loading replaces them.
+
+    `hypers` of an `OptimWrapper` are copies.
+    """
+    return _groups_of(opt)(opt)
+
+
 class GroupHypers:
     """Read and write rate and momentum of every parameter group, in each batch.
 
@@ -48,7 +62,7 @@ class GroupHypers:
     __slots__ = "_groups", "_item", "_lr", "_mom", "_rate_of"
 
     def __init__(self, opt: Any):
-        self._groups = attrgetter("opt.param_groups" if isinstance(opt, OptimWrapper) else "hypers.items")
+        self._groups = _groups_of(opt)
         self._lr, _ = hyper_key(opt, "lr")
         self._mom, self._item = hyper_key(opt, "mom")
         self._rate_of = itemgetter(self._lr)

@@ -19,21 +19,41 @@ from ...schedules.checks import as_list
 from ...schedules.timetable import Timetable
 from ...scores import BestEpoch
 from ..fastai2 import as_float, instance_attribute, is_silent, write_hyper
+from .ending import keep_fit_end
 from .hypers import GroupHypers, SavedHyper, read_hyper
 
 
 class RunningFit(ExitStack):
     """A fit while it runs. `callback(undo, ...)` registers a function for its end; they run in reverse order.
 
-    planned: the timetable of the fit's plan, if there is one. saved: the optimizer's own hyper-parameters.
-
-    Once a schedule of ours has begun (has_begun):
-    timetable: what the schedule sets. record: what the fit did. recorder: fastai's `Recorder`, if any.
-    opt, hypers: the optimizer, and access to its learning rates and momentum.
-    epoch: the epoch that runs or comes next. first_epoch: the plan leaves earlier ones out.
-    next_cycle: number of the cycle that ends next, from 0. next_end: its end as a place in the timetable.
-    n_skipped: batches before the first one that this fit trains.
-    best: the best epoch so far, for `best_save_name`. n_validated: number of validated epochs it was given.
+    Attributes
+    ----------
+    planned
+        The timetable of the fit's plan, if there is one.
+    saved
+        The optimizer's own hyper-parameters.
+    timetable
+        What the schedule sets; this and the following are there once a schedule of ours has begun (`has_begun`).
+    record
+        What the fit did.
+    recorder
+        fastai's `Recorder`, if any.
+    opt, hypers
+        The optimizer, and access to its learning rates and momentum.
+    epoch
+        The epoch that runs or comes next.
+    first_epoch
+        The plan leaves earlier epochs out.
+    next_cycle
+        Number of the cycle that ends next, from 0.
+    next_end
+        End of that cycle as a place in the timetable.
+    n_skipped
+        Batches before the first one that this fit trains.
+    best
+        The best epoch so far, for `best_save_name`.
+    n_validated
+        Number of validated epochs that `best` was given.
     """
 
     planned: Timetable | None = None
@@ -69,6 +89,11 @@ class RunningFit(ExitStack):
         self.opt, self.hypers = learn.opt, GroupHypers(learn.opt)
         if timetable.schedule.cycles_momentum:
             self.save_hyper(learn.opt, "mom")
+        self.callback(self._keep_end, learn)
+
+    def _keep_end(self, learn: Any) -> None:
+        if n := len(self.record.iterations):
+            keep_fit_end(learn, self.timetable.peaks[-1], n / self.timetable.cycles.n_iter)
 
     def change_optimizer(self, new: Any) -> None:
         """Continue with an optimizer that a callback made during the fit; give it the values that the fit has set."""
@@ -147,7 +172,7 @@ class RunningFit(ExitStack):
         return min(n_epoch * self.timetable.cycles.n_iter, self.timetable.n_batches)
 
     def end_epoch(self, values: Sequence[Any]) -> None:
-        """Record the epoch before `self.epoch`. values: of that epoch, from fastai's `Recorder`."""
+        """Record the epoch before `self.epoch`, with the values that fastai's `Recorder` has of it."""
         epochs = self.done_after(self.epoch) / self._n_iter
         self.record.add_epoch(self.recorder, values, epochs, len(self.record.iterations))
 

@@ -24,24 +24,36 @@ from .selective import SelectiveCallback, Stage
 class StopAtCycleEnd(SelectiveCallback):
     """Stop the fit at the end of a cycle if the last cycles gained too little; the weights stay as they are then.
 
-    monitor: a loss or metric, as fastai's table names it: 'valid_loss', 'accuracy', ... None is the first metric of the
-    validation; without metrics, or if it is not a number, the validation loss. The metric's name, or its attribute
-    `lower_is_better`, says which way is better.
-    min_gain: least gain that counts, in units of `monitor`; with 0 any gain counts.
-    patience: number of cycles. The fit stops if none of the last `patience` cycles is better than the best cycle before
-    them by `min_gain`.
+    It works with every schedule of ours: in 0.7-style fits, in `fit_clr`, and beside a `CLRCallback`.
 
-    It works with every schedule of ours: in 0.7-style fits, in `fit_clr`, and beside a `CLRCallback`. It raises
-    `CancelFitException` after `cycle_save_name` and `best_save_name` have saved the cycle, and prints a line that says
-    why; `learn.no_logging()` silences it. With several processes, rank 0 decides for all. A resumed fit compares only
-    the cycles that it trains itself. A cycle does not count if its last epoch was not validated, or if another callback
-    cut the training of that epoch short.
+    Parameters
+    ----------
+    monitor
+        A loss or metric, as fastai's table names it: 'valid_loss', 'accuracy', ... None is the first metric of the
+        validation; without metrics, or if it is not a number, the validation loss. The metric's name, or its attribute
+        `lower_is_better`, says which way is better.
+    min_gain
+        Least gain that counts, in units of `monitor`; with 0 any gain counts.
+    patience
+        Number of cycles. The fit stops if none of the last `patience` cycles is better than the best cycle before them
+        by `min_gain`.
 
-    Raises TypeError or ValueError for an argument of the wrong kind or out of range. When a fit begins, before anything
-    is trained, it raises ValueError if the fit has no cycles of ours, if it has at most `patience` of them, if one ends
-    inside an epoch, if the loss or metric is unknown, or if there are no validation data. A monitored metric that is
-    not a number raises TypeError at the end of the first cycle.
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range. When a fit begins, before anything is trained, if the fit
+        has no cycles of ours, if it has at most `patience` of them, if one ends inside an epoch, if the loss or metric
+        is unknown, or if there are no validation data. At the end of the first cycle, if the metric is not a number.
 
+    Notes
+    -----
+    It raises `CancelFitException` after `cycle_save_name` and `best_save_name` have saved the cycle, and prints a line
+    that says why; `learn.no_logging()` silences it. With several processes, rank 0 decides for all. A resumed fit
+    compares only the cycles that it trains itself. A cycle does not count if its last epoch was not validated, or if
+    another callback cut the training of that epoch short.
+
+    Examples
+    --------
     >>> learn.fit(1e-2, 4, cycle_len=1, cycle_mult=2, use_clr=(10, 10), cbs=StopAtCycleEnd(min_gain=0.002))
     """
 
@@ -58,9 +70,9 @@ class StopAtCycleEnd(SelectiveCallback):
         self.patience = check_number("patience", patience, least=1, integer=True)
 
     def check(self, learn: Any, metrics: Iterable[Any], timetable: Timetable | None) -> None:
-        """Raise ValueError if this callback cannot work in a fit.
+        """Raise ValueError if this callback cannot work in a fit with these metrics, which are as fastai keeps them.
 
-        metrics: of the fit, as fastai keeps them. timetable: None if the fit has no schedule of ours.
+        The timetable is None if the fit has no schedule of ours.
         """
         if timetable is None or isinstance(timetable.schedule, Constant):
             raise ValueError(
@@ -126,7 +138,7 @@ class StopAtCycleEnd(SelectiveCallback):
             raise CancelFitException
 
     def _why_stop(self, name: str, values: list[Any], lower_is_better: bool) -> str:
-        """Why the fit should stop now; empty if it should not. values: one per cycle, None if it has none."""
+        """Why the fit should stop now; empty if it should not. There is one value per cycle, None if it has none."""
         known = [o for o in values if o is not None]
         if not all(isinstance(o, Real) for o in known):
             raise TypeError(f"monitor should be a metric that is a number, but {name} was {known[-1]!r}")

@@ -12,7 +12,7 @@ from ..fastai2 import kept_on_clear
 class OptimizerCopy:
     """The optimizer with which a copy of `learn` trains as `learn` would.
 
-    memo: that with which the Learner was copied; it knows the copied parameters.
+    The Learner was copied with the `memo`, which knows the copied parameters.
     """
 
     def __init__(self, learn: Any, memo: dict[int, Any]):
@@ -22,10 +22,10 @@ class OptimizerCopy:
             self._hypers = copy.deepcopy(list(learn.opt.hypers))
 
     def give_to(self, twin: Any, has_new_parameters: bool) -> None:
-        """Set the optimizer of `twin`, the copy of the Learner. `opt_func` makes it if the Learner has none.
+        """Set the optimizer of `twin`, the copy of the Learner; `opt_func` makes it if the Learner has none.
 
-        has_new_parameters: whether parameters were added or replaced since the Learner was copied. Then `opt_func`
-        makes it, too, and it gets the hyper-parameters. Raises ValueError if it is of another kind than `learn.opt`.
+        If parameters were added or replaced since the Learner was copied, `opt_func` makes it, too, and it gets the
+        hyper-parameters. Raises ValueError if it is then of another kind than `learn.opt`.
         """
         opt, opt_func = self._learn.opt, self._learn.opt_func
         if opt is None:

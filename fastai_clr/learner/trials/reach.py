@@ -38,7 +38,8 @@ def is_data(o: Any) -> bool:
 def reachable(root: Any, seen: dict[int, Any] | None = None, into: tuple[type, ...] = (object,)) -> Iterator[Any]:
     """Each object that `root` holds, once, and `root`; numbers, strings, classes and modules are left out.
 
-    seen: objects by their id, at which to stop; those found are added. into: the types whose objects are looked into.
+    It stops at the objects in `seen`, by their id, and adds those that it finds. It looks into objects of the types
+    `into`.
     """
     seen = {} if seen is None else seen  # the objects, too: an id is unique while its object lives
     stack = [root]
@@ -85,8 +86,8 @@ def _parts(o: Any) -> Iterator[Any]:
 def references(o: Any, seen: dict[int, Any]) -> Iterator[tuple[FunctionType, str, Any]]:
     """What a function, or a method of the class of `o`, looks up by name: the function, the name and each object.
 
-    Looked into are inner functions, the user's functions and classes that are named, and what a named object holds.
-    seen: functions, classes and objects by their id, at which to stop; those found are added.
+    It looks into inner functions, the user's functions and classes that are named, and what a named object holds. It
+    stops at the functions, classes and objects in `seen`, by their id, and adds those that it finds.
     """
     functions = [o] if isinstance(o, FunctionType) else _methods(type(o), _NOT_IN_A_COPY)
     stack = [(function, "", function) for function in functions]  # the function that names an object, the name, it

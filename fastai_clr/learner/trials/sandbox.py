@@ -87,8 +87,11 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """Put everything back. A sandbox is entered twice, so that the second exit does what Ctrl-C cuts from the
-        first: all of it may be done again."""
+        """Put everything back.
+
+        A sandbox is entered twice, so that the second exit does what Ctrl-C cuts from the first: all of it may be done
+        again.
+        """
         torch.cuda.set_rng_state_all(self._of_cuda)
         torch.set_grad_enabled(self._has_grad)  # Ctrl-C may fall into the code of `no_grad`
         random.setstate(self._of_python)
@@ -101,9 +104,19 @@ class Sandbox:
     def copy(self, seed: int | None = None, init: Any = None) -> Iterator[tuple[Any, list[Any]]]:
         """A copy of the Learner with an optimizer that has no state yet, and one of the callbacks.
 
-        seed: of all random numbers, None to leave them. init: a function that changes the model before the optimizer is
-        made. Raises ValueError if the optimizer cannot be made, RuntimeError if training the copy changed the Learner's
-        own model.
+        Parameters
+        ----------
+        seed
+            Seed of all random numbers; None leaves them.
+        init
+            A function that changes the model before the optimizer is made.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer cannot be made.
+        RuntimeError
+            If training the copy changed the Learner's own model.
         """
         if not self._folder.exists():  # the first copy
             self._folder.mkdir(mode=0o700)

@@ -1,5 +1,6 @@
 import json
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -16,11 +17,19 @@ from fastcore.basics import store_attr
 from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles, Schedule
 from fastai_clr.learner.fastai2 import NATIVE
 from fastai_clr.learner.loop.running import is_in_a_fit
+from fastai_clr.schedules.timetable import BLOCK
 from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates, make_learner
 
+GROUPS, MOMENTUM = next(c for c in TRACES if np.ndim(c["lrs"])), next(c for c in TRACES if c["mom"])
+ON_OPTIMIZERS = [(c, "fastai Adam") for c in TRACES]  # test_shapes has the traces without an optimizer
+ON_OPTIMIZERS += [(c, o) for c in (GROUPS, MOMENTUM) for o in OPTIMIZERS if o != "fastai Adam"]
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("case", TRACES, ids=lambda c: str({k: v for k, v in c.items() if k not in ("lr", "mom")}))
+
+def id_of(case):
+    return case if isinstance(case, str) else str({k: v for k, v in case.items() if k not in ("lr", "mom")})
+
+
+@pytest.mark.parametrize("case, optimizer", ON_OPTIMIZERS, ids=id_of)
 def test_the_optimizer_holds_what_fastai_0_7_set(learner, case, optimizer):
     arguments = {k: v for k, v in case.items() if k in ("cycle_len", "cycle_mult", "use_clr", "use_clr_beta")}
     learn, probe = (
@@ -134,51 +143,6 @@ def test_two_callbacks_that_set_the_rate_are_an_error(learner, other):
     learn.fit(
         1e-2, 1, cycle_len=1, use_clr=(32, 5), cbs=ParamScheduler({"mom": SchedLin(0.9, 0.8), "wd": SchedLin(0, 1)})
     )
-
-
-class Stop(Callback):
-    """Ends the fit in its 7th batch."""
-
-    def __init__(self, how):
-        self.how = how
-
-    def before_step(self):
-        if self.learn.epoch == 1 and self.learn.iter == 2:
-            raise self.how
-
-
-STOPS = dict(
-    cancel=CancelFitException(), interrupt=KeyboardInterrupt("ctrl-c"), bug=RuntimeError("bug"), memory=MemoryError("m")
-)
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("how", [None, *STOPS])
-@pytest.mark.parametrize(
-    "fit",
-    [
-        lambda learn, cbs: learn.fit(1e-2, 1, cycle_len=2, use_clr=(32, 5, 0.95, 0.85), wds=0.3, metrics=[], cbs=cbs),
-        lambda learn, cbs: learn.fit(2, 1e-2, cbs=[CLRCallback(CircularLR(32, 5, 0.95, 0.85)), *cbs]),
-        lambda learn, cbs: learn.fit_clr(2, 1e-2, moms=(0.95, 0.85), wd=0.3, cbs=cbs),
-    ],
-    ids=["0.7", "native", "fit_clr"],
-)
-def test_however_a_fit_ends_the_learner_is_as_it_was(learner, optimizer, how, fit):
-    learn = learner(5, 2, OPTIMIZERS[optimizer], metrics=[accuracy])
-    learn.create_opt()
-    before = [(h["mom"], h["wd"]) for h in learn.opt.hypers]
-    cbs, metrics, attributes = list(learn.cbs), list(learn.metrics), set(learn.__dict__)
-    try:
-        fit(learn, [] if how is None else [Stop(STOPS[how])])
-    except (KeyboardInterrupt, RuntimeError, MemoryError) as e:
-        assert type(e) is type(STOPS[how])
-    assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == before
-    assert list(learn.cbs) == cbs and list(learn.metrics) == metrics
-    assert not {"_running_clr", "_do_fit", "clr", "stop"} & set(learn.__dict__) - attributes
-    n_done = {None: 10, "cancel": 7}.get(how, 7)
-    assert len(learn.sched.lrs) == n_done and learn.sched.plot_lr()
-    fit(learn, [])
-    assert len(learn.sched.lrs) == 10
 
 
 @pytest.mark.parametrize(
@@ -438,11 +402,13 @@ def test_a_bad_rate_of_a_fit_of_fastais_own_is_refused_before_a_batch(learner):
 
 
 def test_a_long_fit_is_evaluated_in_blocks_without_a_seam(learner):
-    learn, probe = learner(2500, bs=1, n_valid=4), Probe()
-    learn.fit(1e-2, 2, cycle_len=1024 / 2500, use_clr=(10, 3), cbs=probe)  # a block of batches has 1024, too
-    factors = CircularLR(10, 3).at(np.arange(2048), Cycles(2, 1024))[0]
+    learn, probe, epoch = learner(10), Probe(), BLOCK // 10 - 1
+    learn.fit(1e-2, 1, cycle_len=epoch + 3, use_clr=(10, 3), start_epoch=epoch, cbs=probe)
+    rows = np.arange(10 * epoch, 10 * epoch + 30)
+    assert rows[0] < BLOCK < rows[-1]
+    factors = CircularLR(10, 3).at(rows, Cycles.of_batches(10 * epoch + 30))[0]
     np.testing.assert_array_equal(np.array(probe.probed_lrs)[:, 0], factors * 1e-2)
-    assert learn.sched.cycle_ends == [1024, 2048]
+    np.testing.assert_array_equal(learn.sched.lrs, factors * 1e-2)
 
 
 def loaders_of(*lengths):
@@ -467,8 +433,7 @@ PLACES = {  # batches in each epoch, of which the fit begins with 10: the rows t
 }
 
 
-@pytest.mark.parametrize("case", PLACES)
-@pytest.mark.parametrize("style", ["native", "0.7", "fit_clr"])
+@pytest.mark.parametrize("case, style", list(zip(PLACES, cycle(["native", "0.7", "fit_clr"]))))
 def test_a_loader_that_changes_in_mid_fit_keeps_the_schedules_shape(learner, tmp_path, case, style):
     lengths, rows, ends = PLACES[case]
     schedule, probe, cbs = CircularLR(10, 4, 0.95, 0.85), Probe(), loaders_of(*lengths)

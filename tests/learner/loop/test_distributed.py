@@ -75,6 +75,14 @@ def test_all_ranks_stop_at_the_end_of_the_same_cycle_and_one_of_them_says_so(ran
     assert [len(o["printed"]) for o in (first, second)] == [n_cycles < 4, 0]
 
 
+def test_a_cooldown_takes_a_fifth_of_what_each_rank_has_trained(ranks):
+    first, second = ranks("cooldown")
+    for of_native, of_ours in (first["lrs"], second["lrs"]):
+        assert_same_rates(of_native, np.array([[0.7], [0.4], [0.1]]) * [1e-3, 1e-2], 1e-2)
+        assert_same_rates(of_ours, of_native, 1e-2)
+    assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"]))
+
+
 def test_nothing_is_measured_in_several_processes(ranks):
     for rank in ranks("even"):
         assert rank["refused"].startswith(

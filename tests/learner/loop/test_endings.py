@@ -1,6 +1,7 @@
 """However a fit ends, nothing is left behind and nothing is lost: each row of the tables below ends one in its own way."""
 
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from torch import nn
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles
 from fastai_clr.learner.fastai2 import NATIVE
-from helpers import OPTIMIZERS, WITHOUT_THE_PLUGIN, Probe, make_tabular, run_code
+from forked import run_forked
+from helpers import OPTIMIZERS, WITHOUT_THE_PLUGIN, Probe, make_tabular
 
 # Two cycles of 15 batches over three epochs of 10, so that one cycle ends in the middle of the second epoch.
 TRIANGLE, CYCLES = CircularLR(10, 5, 0.95, 0.85), Cycles(2, 1.5, n_iter=10)
@@ -115,14 +117,15 @@ ENDINGS = {  # what ends the fit: callbacks or a change to the learner (which gi
 }  # fmt: skip
 
 
-LEFT_OUT = {("0.7", "the metric")}  # that call has no metrics
-LEFT_OUT |= {(form, "the indices in a worker") for form in ("native", "fit_clr")}  # torch waits 5 s for such a worker
+# Each ending in fit_clr, with the optimizers in turn, and three of them in the other forms, which clean up in one place.
+CASES = [("fit_clr", *o) for o in zip(ENDINGS, cycle(OPTIMIZERS))]
+CASES += [(f, e, "fastai Adam") for f in ("0.7", "native") for e in ("normally", "cancelled epoch", "ctrl-c")]
 
 
-@pytest.mark.parametrize("form, ending", [(f, e) for f in FITS for e in ENDINGS if (f, e) not in LEFT_OUT])
-def test_however_a_fit_ends(learner, form, ending):
+@pytest.mark.parametrize("form, ending, optimizer", CASES)
+def test_however_a_fit_ends(learner, form, ending, optimizer):
     how, error, n_done = ENDINGS[ending]
-    learn = learner(10, 2, metrics=[accuracy])
+    learn = learner(10, 2, OPTIMIZERS[optimizer], metrics=[accuracy])
     learn.create_opt()
     undo = how(learn) if callable(how) else None
     before = [(h["mom"], h["wd"]) for h in learn.opt.hypers]
@@ -138,6 +141,7 @@ def test_however_a_fit_ends(learner, form, ending):
     new = {name: o for name, o in vars(learn).items() if name not in attributes}
     assert not [name for name, o in new.items() if isinstance(o, Callback) or name in ("_do_fit", "_metrics", "cbs")]
     check_record(learn.sched, ending, n_done)
+    check_plots(learn.sched)
     if undo:
         undo()
     learn.metrics = []
@@ -146,15 +150,18 @@ def test_however_a_fit_ends(learner, form, ending):
 
 
 def check_record(sched, ending, n_done):
-    """It holds the batches that ran, at the schedule's rates, and the cycles that ended, and draws them."""
+    """It holds the batches that ran, at the schedule's rates, and the cycles that ended."""
     steps = np.r_[:17, 20:30] if n_done == 27 else np.arange(n_done)
     factors, momentums = TRIANGLE.at(steps, CYCLES)
     np.testing.assert_array_equal(sched.lrs, factors * 1e-2)
     np.testing.assert_array_equal(sched.momentums, momentums)
     assert sched.cycle_ends == [k for k in (15, n_done if n_done > 26 else 30) if k <= n_done]
     assert len(sched.losses) == n_done
+
+
+def check_plots(sched):
     ax = sched.plot_lr()
-    np.testing.assert_array_equal(ax.lines[0].get_data(), [np.arange(1, n_done + 1), sched.lrs])
+    np.testing.assert_array_equal(ax.lines[0].get_data(), [np.arange(1, len(sched.lrs) + 1), sched.lrs])
     assert sched.plot_loss() and sched.plot()
 
 
@@ -180,9 +187,8 @@ def test_a_permanent_callback_that_does_not_suit_the_last_fit_leaves_validation_
 # -- what is written to disk during a fit --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("form", FITS)
-def test_a_checkpoint_holds_the_optimizers_own_momentum_and_weight_decay(learner, form, optimizer):
+@pytest.mark.parametrize("optimizer, form", list(zip(OPTIMIZERS, cycle(FITS))))
+def test_a_checkpoint_holds_the_optimizers_own_momentum_and_weight_decay(learner, optimizer, form):
     learn, probe = learner(10, opt_func=OPTIMIZERS[optimizer]), Probe()
     learn.create_opt()
     own = [(h["mom"], h["wd"]) for h in learn.opt.hypers]
@@ -244,7 +250,7 @@ def test_what_is_exported_during_a_fit_loads_where_the_plugin_is_not_installed(t
         learn.add_cb(CLRCallback(CircularLR()))
         learn.export(f"{form} permanent.pkl")
         files += [tmp_path / f"{form}{kind}.pkl" for kind in ("", " resumed", " permanent")]
-    assert run_code(LOAD, *files).splitlines() == ["loaded TabularModel"] * 9
+    assert run_forked(LOAD, *files).splitlines() == ["loaded TabularModel"] * 9
 
 
 @pytest.mark.parametrize("name", ["cycle_save_name", "best_save_name"])

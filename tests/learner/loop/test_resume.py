@@ -1,17 +1,14 @@
 """A training process killed in the middle of a cycle, and a finished fit, go on as if they had never stopped."""
 
 import hashlib
-import multiprocessing
 import signal
 
 import pytest
 import torch
 from training_process import FITS, train
 
+from forked import PROCESSES
 from helpers import OPTIMIZERS
-
-PROCESSES = multiprocessing.get_context("forkserver")  # processes of their own that share one import of fastai
-PROCESSES.set_forkserver_preload(["sklearn.datasets", "matplotlib", "fastai.tabular.all", "fastai_clr.all"])
 
 
 def in_a_new_process(*args, **kwargs):

@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from itertools import cycle, product
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from fastai.learner import Learner
 from fastai.metrics import accuracy
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles
-from helpers import OPTIMIZERS, Probe, make_learner, make_tabular, run_code
+from forked import run_forked
+from helpers import OPTIMIZERS, Probe, make_learner, make_tabular, once
 
 MOMS = (0.95, 0.85)
 TRIANGLE = CircularLR(10, 5, *MOMS)
@@ -30,21 +32,6 @@ FITS = {
     "fit_clr": lambda learn, cbs=(): learn.fit_clr(2, 1e-2, 10, 5, moms=MOMS, wd=0.7, cbs=list(cbs)),
     "native": lambda learn, cbs=(): learn.fit(2, 1e-2, cbs=[CLRCallback(TRIANGLE), *cbs]),
 }
-
-
-def after_first_epoch(action, event="after_epoch"):
-    """A callback that calls `action(learn)` once, at the end of the first epoch."""
-
-    class Act(Callback):
-        order, run_valid, done = 80, False, False
-
-    def act(self):
-        if not self.done:
-            self.done = True
-            action(self.learn)
-
-    setattr(Act, event, act)
-    return Act()
 
 
 def assert_whole(learn, probe, wd):
@@ -100,13 +87,17 @@ class Fails(Callback):
         raise ValueError("no")
 
 
-@pytest.mark.parametrize("form", FITS)
-@pytest.mark.parametrize("inside", INSIDE)
-def test_what_happens_inside_a_fit_does_not_change_it(learner, form, inside):
+def in_turn(*lists):
+    """The combinations of the lists' items, each with one of the forms of a fit in turn."""
+    return [(*items, form) for items, form in zip(product(*lists), cycle(FITS))]
+
+
+@pytest.mark.parametrize("inside, form", in_turn(INSIDE))
+def test_what_happens_inside_a_fit_does_not_change_it(learner, inside, form):
     learn, held = learner(10, wd=0.01), Held()
     learn.elsewhere = False
     learn.create_opt()
-    FITS[form](learn, [after_first_epoch(elsewhere(INSIDE[inside])), held])
+    FITS[form](learn, [once(elsewhere(INSIDE[inside])), held])
     assert_whole(learn, held, 0.01 if form == "native" else 0.7)
 
 
@@ -117,7 +108,7 @@ def test_a_fit_inside_another_one_is_recorded_as_it_ran(learner):
         learn.fit(1e-5, 1, cycle_len=1, use_clr=(5, 5), cbs=probe)
         records.append(learn.sched)
 
-    FITS["0.7"](learn, [after_first_epoch(inner)])
+    FITS["0.7"](learn, [once(inner)])
     assert max(records[0].lrs) == 1e-5 and len(records[0].lrs) == 10
     assert probe.probed_moms == [[0.9]] * 10 and probe.probed_wds == [[0.01]] * 10  # the optimizer's own
     assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 20
@@ -137,7 +128,7 @@ def test_start_epoch_is_for_one_fit(learner):
         learn.fit(1, 1e-5)
         copies.append(copy.deepcopy(learn))
 
-    learn.fit_clr(3, start_epoch=1, cbs=[after_first_epoch(inside), Epochs()])
+    learn.fit_clr(3, start_epoch=1, cbs=[once(inside), Epochs()])
     assert [epoch for _, epoch in Epochs.seen] == [1, 0, 2]
     twin = copies[0]
     twin.remove_cbs([cb for cb in twin.cbs if isinstance(cb, (CLRCallback, Epochs))])
@@ -153,7 +144,7 @@ def test_a_loaded_file_brings_the_optimizers_own_values(learner, optimizer):
     learn.save("other")
     learn.opt.set_hypers(mom=0.9, wd=0.01)
     probe = Probe()
-    FITS["0.7"](learn, [after_first_epoch(lambda learn: learn.load("other")), probe])
+    FITS["0.7"](learn, [once(lambda learn: learn.load("other")), probe])
     assert {o for row in probe.probed_wds for o in row} == {0.7}
     assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.6, 0.02)]
 
@@ -181,21 +172,14 @@ EVENTS = {  # where a callback may start another fit, and the batches of its fit
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FITS)
-@pytest.mark.parametrize("inside", ["a fit of fastai's own", "a 0.7-style fit", "lr_find", "a fit that fails"])
-@pytest.mark.parametrize("event", EVENTS)
-def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, form, inside, event):
-    class Act(Callback):
-        run_valid, done = False, False
+SOME = ["a fit of fastai's own", "a 0.7-style fit", "lr_find", "a fit that fails"]
 
-    def act(self):
-        if self.learn.epoch == EVENTS[event][0] and not self.done:
-            self.done = True
-            elsewhere(INSIDE[inside])(self.learn)
 
-    setattr(Act, event.split(",")[0], act)
-    learn, held, other = learner(10, wd=0.01), Held(), Act()
-    learn.elsewhere, other.order = False, EVENTS[event][1]
+@pytest.mark.parametrize("event, inside, form", in_turn(EVENTS, SOME))
+def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, event, inside, form):
+    learn, held, (epoch, order) = learner(10, wd=0.01), Held(), EVENTS[event]
+    other = once(elsewhere(INSIDE[inside]), event.split(",")[0], epoch, order)
+    learn.elsewhere = False
     learn.create_opt()
     FITS[form](learn, [other, held])
     assert other.done
@@ -203,22 +187,12 @@ def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, form
     assert learn.sched.cycle_ends == [20]
 
 
-@pytest.mark.parametrize("form", FITS)
-@pytest.mark.parametrize("inside", [*INSIDE, "a resumed fit"])
-@pytest.mark.parametrize("order", [-20, 80])
-def test_what_happens_in_before_fit_does_not_change_the_fit(learner, form, inside, order):
+@pytest.mark.parametrize("inside, order, form", in_turn([*INSIDE, "a resumed fit"], [-20, 80]))
+def test_what_happens_in_before_fit_does_not_change_the_fit(learner, inside, order, form):
     act = INSIDE | {"a resumed fit": lambda learn: learn.fit(1e-5, 2, cycle_len=1, start_epoch=1)}
-
-    class AtTheStart(Callback):
-        done = False
-
-        def before_fit(self):
-            if not self.done:
-                self.done = True
-                elsewhere(act[inside])(self.learn)
-
-    learn, held, other = learner(10, wd=0.01), Held(), AtTheStart()
-    learn.elsewhere, other.order = False, order
+    learn, held = learner(10, wd=0.01), Held()
+    other = once(elsewhere(act[inside]), "before_fit", order=order)
+    learn.elsewhere = False
     learn.create_opt()
     FITS[form](learn, [other, held])
     assert other.done
@@ -227,35 +201,16 @@ def test_what_happens_in_before_fit_does_not_change_the_fit(learner, form, insid
 
 @pytest.mark.parametrize("order", [-20, 80])
 def test_a_validation_before_the_first_epoch_of_a_resumed_fit(learner, order):
-    class AtTheStart(Callback):
-        done = False
-
-        def before_epoch(self):
-            if not self.done:
-                self.done = True
-                self.learn.validate()
-
-    learn, other = learner(10), AtTheStart()
-    other.order = order
+    learn, other = learner(10), once(lambda learn: learn.validate(), "before_epoch", epoch=1, order=order)
     learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5), start_epoch=1, cbs=other)
+    assert other.done
     factors = CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0]
     assert learn.sched.lrs.tolist() == (factors * 1e-2).tolist()
 
 
-@pytest.mark.parametrize("order", [-20, 60])
-@pytest.mark.parametrize("inside", INSIDE)
-@pytest.mark.parametrize("form", FITS)
-def test_what_happens_in_after_fit_is_inside_the_fit_too(learner, form, inside, order):
-    class AtTheEnd(Callback):
-        done = False
-
-        def after_fit(self):
-            if not self.done:
-                self.done = True
-                INSIDE[inside](self.learn)
-
-    learn, callback = learner(10, wd=0.01), AtTheEnd()
-    callback.order = order
+@pytest.mark.parametrize("inside, order, form", in_turn(INSIDE, [-20, 60]))
+def test_what_happens_in_after_fit_is_inside_the_fit_too(learner, inside, order, form):
+    learn, callback = learner(10, wd=0.01), once(INSIDE[inside], "after_fit", epoch=1, order=order)
     FITS[form](learn, [callback])
     assert callback.done and len(learn.sched.lrs) == 20 and max(learn.sched.lrs) == 1e-2
     assert learn.opt.hypers[0]["mom"] == 0.9
@@ -270,14 +225,13 @@ def test_a_preview_inside_a_fit_is_that_of_a_fit_of_its_own(learner, form):
         found.append(learn.plot_schedule(1, 1e-3).lines[0].get_ydata())
         found.append(learn.compare_schedules(1, 1e-3, ["constant"], seeds=1).runs[0].lrs)
 
-    FITS[form](learner(10), [after_first_epoch(look)])
+    FITS[form](learner(10), [once(look)])
     triangle, flat, run = found
     assert len(triangle) == 10 and max(triangle) == 1e-3 and set(flat) == set(run) == {1e-3}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("form", FITS)
-def test_a_new_optimizer_inside_a_fit_goes_on_with_its_momentum_and_weight_decay(learner, form, optimizer):
+@pytest.mark.parametrize("optimizer, form", in_turn(OPTIMIZERS))
+def test_a_new_optimizer_inside_a_fit_goes_on_with_its_momentum_and_weight_decay(learner, optimizer, form):
     for action in (
         lambda learn: learn.fit(1, 1e-5, reset_opt=True),
         lambda learn: learn.create_opt(),
@@ -286,22 +240,19 @@ def test_a_new_optimizer_inside_a_fit_goes_on_with_its_momentum_and_weight_decay
         learn.elsewhere = False
         learn.create_opt()
         before = [(h["mom"], h["wd"]) for h in learn.opt.hypers]
-        FITS[form](learn, [after_first_epoch(elsewhere(action)), held])
+        FITS[form](learn, [once(elsewhere(action)), held])
         momentums = TRIANGLE.at(np.arange(20), Cycles.of_batches(20))[1]
         np.testing.assert_array_equal(np.array(held.probed_moms)[:, 0], momentums)
         assert {o for row in held.probed_wds for o in row} == {before[0][1] if form == "native" else 0.7}
         assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == before
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("form", FITS)
-def test_an_export_inside_a_fit_leaves_its_optimizer_alone(tmp_path, form, optimizer):
+@pytest.mark.parametrize("optimizer, form", in_turn(OPTIMIZERS))
+def test_an_export_inside_a_fit_leaves_its_optimizer_alone(tmp_path, optimizer, form):
     learn, _ = make_tabular(tmp_path, opt_func=OPTIMIZERS[optimizer])
     learn.create_opt()
     own, before, probe = learn.opt, [(h["mom"], h["wd"]) for h in learn.opt.hypers], Probe()
-    FITS[form](
-        learn, [export := after_first_epoch(lambda learn: learn.remove_cb(export) and learn.export("x.pkl")), probe]
-    )
+    FITS[form](learn, [export := once(lambda learn: learn.remove_cb(export) and learn.export("x.pkl")), probe])
     assert learn.opt is own and [(h["mom"], h["wd"]) for h in own.hypers] == before
     assert {o for row in probe.probed_wds for o in row} == {before[0][1] if form == "native" else 0.7}
     assert (tmp_path / "x.pkl").exists()
@@ -315,7 +266,7 @@ def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of)
         learn.remove_cb(keep)
         twins.append(twin_of(learn))
 
-    learn.fit(2, 1e-2, cbs=(keep := after_first_epoch(act)))
+    learn.fit(2, 1e-2, cbs=(keep := once(act)))
     probe = Probe()
     twins[0].opt = None
     twins[0].fit(2, 1e-2, cbs=probe)
@@ -325,7 +276,7 @@ def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of)
 @pytest.mark.parametrize("form", FITS)
 def test_the_schedule_of_one_fit_has_ended_in_a_copy_made_during_it(learner, form):
     twins, learn = [], learner(10)
-    FITS[form](learn, [after_first_epoch(lambda learn: twins.append(copy.deepcopy(learn)))])
+    FITS[form](learn, [once(lambda learn: twins.append(copy.deepcopy(learn)))])
     for twin in (copy.deepcopy(copy.deepcopy(twins[0])), twins[0]):
         twin.fit(1, 1e-3)
         assert set(twin.recorder.lrs) == {1e-3}
@@ -413,7 +364,7 @@ def test_a_callback_given_for_one_fit_may_be_given_for_the_next(learner):
 def test_a_fit_that_fails_keeps_no_rows_that_it_did_not_train(learner):
     learn = learner(10)
     with pytest.raises(ZeroDivisionError):
-        learn.fit(1e-2, 1, cycle_len=10**4, use_clr=(10, 5), cbs=after_first_epoch(lambda learn: 1 / 0, "after_step"))
+        learn.fit(1e-2, 1, cycle_len=10**4, use_clr=(10, 5), cbs=once(lambda learn: 1 / 0, "after_step"))
     assert len(pickle.dumps(learn.sched)) < 3000
 
 
@@ -470,7 +421,7 @@ def test_a_used_callback_keeps_no_learner_alive(tmp_path, how):
             raise how()
 
     try:
-        learn.fit(2, 1e-2, cbs=[callback, after_first_epoch(end)])
+        learn.fit(2, 1e-2, cbs=[callback, once(end)])
     except (KeyboardInterrupt, ValueError):
         pass
     assert len(pickle.dumps(callback)) < fresh + 500
@@ -529,13 +480,14 @@ def fit(self, *args, **kwargs):
 Learner.fit = fit  # another plugin, imported before ours
 sys.path.insert(0, sys.argv[1])
 from helpers import make_learner
-from test_running import FITS, after_first_epoch
+from helpers import once
+from test_running import FITS
 def interrupt(learn):
     raise KeyboardInterrupt
 for name, fit in FITS.items():
     learn = make_learner(sys.argv[2], 10, wd=0.01)
     try:
-        fit(learn, [after_first_epoch(interrupt, "before_step")])
+        fit(learn, [once(interrupt, "before_step")])
     except KeyboardInterrupt:
         print(name, learn.opt.hypers[0]["mom"], learn.opt.hypers[0]["wd"])
 """
@@ -544,5 +496,5 @@ for name, fit in FITS.items():
 def test_ctrl_c_where_another_plugin_wrapped_fit_first(tmp_path):
     here = __file__.rpartition("/")[0]
     code = f"import sys; sys.path.insert(0, {here!r})\n{WRAPPED}"
-    lines = run_code(code, here.rpartition("/learner/")[0], tmp_path).splitlines()
+    lines = run_forked(code, here.rpartition("/learner/")[0], tmp_path).splitlines()
     assert lines == [f"{form} 0.9 0.01" for form in FITS]

@@ -5,6 +5,7 @@ import gc
 import pickle
 import re
 import weakref
+from itertools import cycle
 from math import inf, nan
 
 import numpy as np
@@ -16,7 +17,8 @@ from fastai.callback.tracker import SaveModelCallback
 from fastai.metrics import accuracy
 
 from fastai_clr.all import CircularLR, CLRCallback, Constant, StopAtCycleEnd
-from helpers import WITHOUT_THE_PLUGIN, Probe, make_tabular, run_code, scripted, state_of
+from forked import run_forked
+from helpers import WITHOUT_THE_PLUGIN, Probe, make_tabular, once, scripted, state_of
 
 STOPS = {  # value of the metric in each cycle, its name and what it says of itself; arguments; cycles that are trained
     "each cycle gains": ([0.1, 0.2, 0.3, 0.4], "accuracy", None, {}, 4),
@@ -67,8 +69,7 @@ def never_better(learn):
     return [scripted(learn, [0.5] * 20)]
 
 
-@pytest.mark.parametrize("how", ["cbs", "the class", "permanent"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form, how", list(zip(FORMS, cycle(["cbs", "the class", "permanent"]))))
 def test_beside_every_schedule_of_ours(learner, form, how):
     fit, ends = FORMS[form]
     learn, probe = learner(4), Probe()
@@ -367,19 +368,6 @@ def test_a_second_fit_starts_anew(learner):
         assert len(learn.sched.cycles) == 3
 
 
-def inside_first_epoch(action, event):
-    class Act(Callback):
-        order, run_valid, done = 80, False, False
-
-    def act(self):
-        if not self.done:
-            self.done = True
-            action(self.learn)
-
-    setattr(Act, event, act)
-    return Act()
-
-
 def stops_after_three(learn):
     learn.fit_clr(4, 1e-5, n_cycles=4, cbs=StopAtCycleEnd())
     assert len(learn.sched.cycles) == 3
@@ -399,14 +387,16 @@ INSIDE_FITS = {
 VALIDATIONS = [(inside, event) for inside in ("validate", "get_preds") for event in ("before_train", "after_train")]
 
 
-@pytest.mark.parametrize("inside, event", [*((o, "after_epoch") for o in INSIDE_FITS), *VALIDATIONS])
-@pytest.mark.parametrize("how", ["cbs", "permanent"])
+EVENTS = [*((o, "after_epoch") for o in INSIDE_FITS), *VALIDATIONS]
+
+
+@pytest.mark.parametrize("inside, event, how", [(*o, how) for o, how in zip(EVENTS, cycle(["cbs", "permanent"]))])
 def test_what_happens_inside_the_fit_does_not_disturb(learner, inside, event, how):
     learn, cb = learner(4), StopAtCycleEnd()
     learn.metrics = [scripted(learn, [0.1, 0.2, 0.2, 0.9])]
     if how == "permanent":
         learn.add_cb(cb)
-    act = inside_first_epoch(INSIDE_FITS[inside], event)
+    act = once(INSIDE_FITS[inside], event)
     learn.fit(1e-2, 4, cycle_len=1, use_clr=(4, 2), cbs=[act, *([cb] if how == "cbs" else [])])
     assert act.done and len(learn.sched.cycles) == 3
 
@@ -453,7 +443,7 @@ def test_nothing_of_a_fit_outlives_it(learner):
 def test_after_an_exception_too(learner):
     learn, cb = learner(4, metrics=[accuracy]), StopAtCycleEnd()
     learn.metrics = never_better(learn)
-    boom = inside_first_epoch(lambda learn: 1 / 0, "after_train")
+    boom = once(lambda learn: 1 / 0, "after_train")
     with pytest.raises(ZeroDivisionError):
         learn.fit(1e-2, 4, cycle_len=1, cbs=[cb, boom])
     learn.fit(1e-2, 4, cycle_len=1, cbs=cb)
@@ -477,7 +467,7 @@ def test_a_learner_with_it_exports_to_where_the_plugin_is_not_installed(tmp_path
     learn.export("x.pkl")
     assert any(isinstance(cb, StopAtCycleEnd) for cb in learn.cbs) and learn.stop_at_cycle_end in learn.cbs
     code = f"{WITHOUT_THE_PLUGIN}\nfrom fastai.learner import load_learner\nprint(load_learner(sys.argv[1]).model.__class__.__name__)"
-    assert run_code(code, tmp_path / "x.pkl").strip() == "TabularModel"
+    assert run_forked(code, tmp_path / "x.pkl").strip() == "TabularModel"
 
 
 def test_a_comparison_of_schedules_stops_its_runs(learner):

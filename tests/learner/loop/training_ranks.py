@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.data.load import DataLoader
 from fastai.distributed import DistributedDL
 from fastai.learner import ValueMetric
@@ -96,12 +96,33 @@ def run_to_a_stop(path, name):
     )
 
 
+class Stop(Callback):
+    run_valid = False
+
+    def after_batch(self):
+        if self.learn.train_iter == 15:
+            raise CancelFitException
+
+
+def run_cooldowns(path):
+    """Fits that a callback ends after 10 + 5 batches of each rank, of fastai's and in our style, and their cooldowns."""
+    learn, probes = make_learner(path / "cooldown", 20, 2), [Probe(), Probe()]
+    with learn.distrib_ctx(cpu=True):
+        learn.fit(3, [1e-3, 1e-2], cbs=Stop())
+        learn.fit_cooldown(cbs=probes[0])
+        learn.fit([1e-3, 1e-2], 3, cbs=Stop())
+        learn.fit_cooldown(cbs=probes[1])
+    weights = [p.detach() for p in learn.model.parameters()]
+    torch.save(dict(lrs=[o.probed_lrs for o in probes], weights=weights), path / f"cooldown_{rank_distrib()}.pt")
+
+
 if __name__ == "__main__":
     DistributedDL._broadcast = broadcast
     for name in FITS:
         run(Path(sys.argv[1]), name)
     for name in STOPS:
         run_to_a_stop(Path(sys.argv[1]), name)
+    run_cooldowns(Path(sys.argv[1]))
     torch.distributed.barrier()
     time.sleep(0.5)  # a rank that leaves while the other still talks to it aborts that one
     os._exit(0)  # all is written; on a busy machine gloo's own threads sometimes abort at a regular exit
