@@ -59,6 +59,12 @@ def measured(question) -> pd.DataFrame:
     return table.loc[question].dropna(axis="columns")
 
 
+def by_peak() -> pd.DataFrame:
+    """The accuracies, in per cent, of four shapes at four peaks: by schedule and peak, a column for each run."""
+    at_peaks = [measured(f"shapes at {peak}") for peak in ("0.001", "0.003", "0.01", "0.03")]
+    return 100 * pd.concat(at_peaks).droplevel("epoch")
+
+
 def found(question) -> list[Verdict]:
     """What the runs say of each schedule; the first is the one that the others are compared with."""
     finals = measured(question).groupby(level="schedule", sort=False).tail(1).stack()
