@@ -14,8 +14,9 @@ from pathlib import Path
 warnings.filterwarnings("ignore", category=FutureWarning)  # torch's own, while fastai is imported
 
 import minivoc
+import torch
 import voc
-from fastai.vision.all import ConvLayer, Learner, PILImage, create_body, nn, params, set_seed
+from fastai.vision.all import ConvLayer, Learner, PILImage, create_body, nn, params
 from torchvision.datasets import VOCDetection
 from torchvision.models import ResNet34_Weights, resnet34
 
@@ -29,14 +30,13 @@ SIZE = 224 if REAL else 64  # of the images that the network sees, in pixels
 N_FEATURES = 512 if REAL else 128  # in each cell of the grid that the body makes
 
 OUT.mkdir(exist_ok=True)
-set_seed(SEED)
 
 
 @cache
 def root() -> Path:
     """The folder of the data: made or downloaded if it is missing."""
     if not REAL:
-        return minivoc.make(size=SIZE)
+        return minivoc.make(n_train=3000, size=SIZE)
     folder = Path(os.environ.get("VOC_ROOT", HERE / "data/voc2007"))
     if DOWNLOAD and not (folder / "VOCdevkit").exists():
         VOCDetection(folder, year="2007", image_set="trainval", download=True)
@@ -58,11 +58,12 @@ def new_body() -> nn.Sequential:
     """The part of a network that turns an image into a grid of features, with new weights (or resnet34's)."""
     if REAL:
         return create_body(resnet34(weights=ResNet34_Weights.DEFAULT if PRETRAINED else None), cut=-2)
-    return nn.Sequential(
+    body = nn.Sequential(
         ConvLayer(3, 16, stride=2), ConvLayer(16, 32), nn.MaxPool2d(2),
         ConvLayer(32, 32), ConvLayer(32, 64), nn.MaxPool2d(2),
         ConvLayer(64, 64), ConvLayer(64, N_FEATURES),
     )  # fmt: skip
+    return body.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
 
 def new_learner(dls, body, head, **kwargs) -> Learner:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CSV = Path(__file__).with_name("lesson.csv")
-LR = 1e-2
+LR, N_SEEDS = 1e-2, 10
 PEAKS = [1e-3, 3e-3, 1e-2, 3e-2]
 
 
@@ -32,7 +32,7 @@ def comparisons():
     learn, few = new_learner(), new_learner(n_train=500)
     triangle = CircularLR(10, 10)
 
-    def compare(n_epoch, peak, schedules, seeds=10, learn=learn, **kwargs):
+    def compare(n_epoch, peak, schedules, seeds=N_SEEDS, learn=learn, **kwargs):
         return learn.compare_schedules(n_epoch, peak, schedules, seeds, init=new_weights, **kwargs)
 
     shapes = {
@@ -90,12 +90,12 @@ def comparisons():
 
 
 def rows(question, comparison):
-    """Lines of the file, from the epochs of all runs."""
+    """Lines of the file, from the epochs of all runs; the schedule that the others are compared with comes first."""
     table = comparison.history["accuracy"].unstack("seed")
-    for name in comparison.names:
+    for name in sorted(comparison.names, key=lambda name: name != comparison.baseline):
         for epoch, values in table.loc[name].iterrows():
             if question == "cycles" or epoch == table.loc[name].index[-1]:
-                yield [question, name, comparison.peaks[name], epoch, *(f"{o:.4f}" for o in values)]
+                yield [question, name, comparison.peaks[name], epoch, *(f"{o:.6f}" for o in values), *[""] * (N_SEEDS - len(values))]
 
 
 def main():
@@ -105,7 +105,7 @@ def main():
     torch.set_num_threads(1)
     with CSV.open("w") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["question", "schedule", "peak", "epoch", *range(1, 11)])
+        lines.writerow(["question", "schedule", "peak", "epoch", *range(1, N_SEEDS + 1)])
         for question, comparison in comparisons():
             lines.writerows(rows(question, comparison))
             file.flush()
