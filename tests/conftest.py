@@ -8,6 +8,12 @@ from fastai.metrics import accuracy
 from helpers import make_learner
 
 
+def pytest_collection_modifyitems(items):
+    """The files with slow tests come first: of the processes of pytest-xdist none is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def learner(tmp_path):
     return partial(make_learner, tmp_path)

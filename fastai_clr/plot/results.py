@@ -1,7 +1,7 @@
 """Losses, races, comparisons of schedules, and pictures for notebook cells."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,7 @@ def curve(x: ArrayLike, y: ArrayLike, xlabel: str, ylabel: str, log: bool = Fals
 def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "GivenAxes" = None) -> "Axes":
     """Draw the loss after each short cycle against its peak rate, with a line through the means; mark the choice.
 
-    There is one loss per peak, nan for a cycle that diverged. A loss too high for the picture is written at its upper
-    edge.
+    There is one loss per peak, nan for a cycle that diverged. A loss too high for the picture is written at its edge.
     """
     ax = one_axes(ax)
     peaks, losses = np.asarray(peaks, dtype=float), np.asarray(losses, dtype=float)
@@ -110,8 +109,7 @@ def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "G
     top = finite.min() + OFF_THE_PICTURE * (np.median(finite) - finite.min()) if len(finite) > 2 else finite.max()
     drawn = means <= top
     (mean,) = ax.plot(tried[drawn], means[drawn], linewidth=1)
-    shown = np.isin(peaks, tried[drawn])
-    ax.plot(peaks[shown], losses[shown], "o", color=mean.get_color())
+    ax.plot(peaks, np.where(np.isin(peaks, tried[drawn]), losses, np.nan), "o", color=mean.get_color())
     ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
     lay_out(ax)
     labelled = tried[:: ceil(len(tried) * TICK_LABEL / width_of(ax))]

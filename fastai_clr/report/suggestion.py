@@ -116,7 +116,7 @@ class Suggestion:
         if not len(self.trials):
             raise ValueError("a suggestion of 1.0.0 that was no race has nothing to plot")
         longest = self.trials["batches"] == self.trials["batches"].max()
-        trials = self.trials[longest | self.trials["diverged"]]
+        trials = self.trials.loc[longest | self.trials["diverged"]]
         column = "train_loss" if trials["valid_loss"].isna().all() else "valid_loss"
         losses = trials[column].where(~trials["diverged"])
         label = {"valid_loss": "validation loss", "train_loss": "training loss (smoothed)"}[column]

@@ -24,6 +24,7 @@ from pathlib import Path
 from time import perf_counter
 
 CSV = Path(__file__).with_name("advice.csv")
+REAL_SIZE = Path(__file__).with_name("advice_real_size.csv")
 PEAKS = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0]
 SHARES = {"1": 1.0, "1/3": 1 / 3, "1/5": 1 / 5, "1/10": 1 / 10}
 PAIRS = [(10, 10), (10, 5), (10, 3), (10, 20), (32, 10), (32, 5), (3, 10), (100, 10)]

@@ -4,9 +4,8 @@ import importlib
 import inspect
 import pickle
 import re
-import subprocess
-import sys
 from functools import partial
+from itertools import cycle
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,17 +23,9 @@ from fastai.optimizer import SGD, Adam, OptimWrapper
 
 import fastai_clr.all
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles
-from helpers import (
-    DATA,
-    OPTIMIZERS,
-    WITHOUT_THE_PLUGIN,
-    Probe,
-    assert_same_rates,
-    make_learner,
-    make_tabular,
-    run_code,
-    state_of,
-)
+from fastai_clr.learner.calls.plot_schedule import plan_of, preview
+from forked import run_forked
+from helpers import DATA, OPTIMIZERS, WITHOUT_THE_PLUGIN, Probe, assert_same_rates, make_learner, make_tabular, state_of
 
 CLR = dict(cycle_len=2, use_clr=(32, 5))
 
@@ -49,32 +40,32 @@ def rates(schedule, fit, peaks):
 @pytest.mark.parametrize(
     "fit, schedule, cycles, peaks",
     [
-        (lambda o: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5)), CircularLR(32, 5), Cycles(1, 3, n_iter=20), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 1, 3, use_clr=(32, 5)), CircularLR(32, 5), Cycles(1, 3, n_iter=20), [1e-2] * 3),
-        (lambda o: o.fit(lr=1e-2, n=1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [1e-2] * 3),
-        (lambda o: o.fit(lrs=[1e-2], n_cycle=2, **CLR), CircularLR(32, 5), Cycles(2, 2, n_iter=20), [1e-2] * 3),
-        (lambda o: o.fit(2, 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [2] * 3),
-        (lambda o: o.fit([1e-4, 1e-3, 1e-2], 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [1e-4, 1e-3, 1e-2]),
-        (lambda o: o.fit(np.array([1e-4, 1e-3, 1e-2]), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [1e-4, 1e-3, 1e-2]),
-        (lambda o: o.fit(torch.tensor([0.25, 0.5, 1]), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [0.25, 0.5, 1]),
-        (lambda o: o.fit(slice(1e-4, 1e-2), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [1e-4, 1e-3, 1e-2]),
-        (lambda o: o.fit(slice(1e-2), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=20), [1e-3, 1e-3, 1e-2]),
-        (lambda o: o.fit(1e-2, 2, cycle_len=1, cycle_mult=2, use_clr=(10, 10)), CircularLR(), Cycles(2, 1, 2, 20), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 1, cycle_len=0.35, use_clr=(10, 4)), CircularLR(10, 4), Cycles(1, 7), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 1, cycle_len=2, use_clr_beta=(10, 20)), CircularLRBeta(10, 20), Cycles(1, 40), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 1, cycle_len=2, use_clr=CosAnneal()), CosAnneal(), Cycles(1, 40), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 3, cycle_len=1, cycle_mult=2), CosAnneal(), Cycles(3, 1, 2, n_iter=20), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 2), Constant(), Cycles(2, 20), [1e-2] * 3),
-        (lambda o: o.fit(1e-2, 2, cycle_mult=2), Constant(), Cycles(1, 60), [1e-2] * 3),
-        (lambda o: o.fit_clr(3), CircularLR(10, 10), Cycles(1, 60), [1e-3] * 3),
-        (lambda o: o.fit_clr(3, 1e-2, div=32, cut_div=5), CircularLR(32, 5), Cycles(1, 60), [1e-2] * 3),
-        (lambda o: o.fit_clr(3, slice(1e-4, 1e-2), n_cycles=2), CircularLR(), Cycles(2, 30), [1e-4, 1e-3, 1e-2]),
-        (lambda o: o.fit_clr(1, [1e-4, 1e-3, 1e-2]), CircularLR(), Cycles(1, 20), [1e-4, 1e-3, 1e-2]),
-        (lambda o: o.fit(2, 1e-2, cbs=CLRCallback(CircularLR(32, 5))), CircularLR(32, 5), Cycles(1, 40), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5)), CircularLR(32, 5), Cycles(1, 3, n_iter=10), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 1, 3, use_clr=(32, 5)), CircularLR(32, 5), Cycles(1, 3, n_iter=10), [1e-2] * 3),
+        (lambda o: o.fit(lr=1e-2, n=1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [1e-2] * 3),
+        (lambda o: o.fit(lrs=[1e-2], n_cycle=2, **CLR), CircularLR(32, 5), Cycles(2, 2, n_iter=10), [1e-2] * 3),
+        (lambda o: o.fit(2, 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [2] * 3),
+        (lambda o: o.fit([1e-4, 1e-3, 1e-2], 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [1e-4, 1e-3, 1e-2]),
+        (lambda o: o.fit(np.array([1e-4, 1e-3, 1e-2]), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [1e-4, 1e-3, 1e-2]),
+        (lambda o: o.fit(torch.tensor([0.25, 0.5, 1]), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [0.25, 0.5, 1]),
+        (lambda o: o.fit(slice(1e-4, 1e-2), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [1e-4, 1e-3, 1e-2]),
+        (lambda o: o.fit(slice(1e-2), 1, **CLR), CircularLR(32, 5), Cycles(1, 2, n_iter=10), [1e-3, 1e-3, 1e-2]),
+        (lambda o: o.fit(1e-2, 2, cycle_len=1, cycle_mult=2, use_clr=(10, 10)), CircularLR(), Cycles(2, 1, 2, 10), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 1, cycle_len=0.35, use_clr=(10, 4)), CircularLR(10, 4), Cycles(1, 4), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 1, cycle_len=2, use_clr_beta=(10, 20)), CircularLRBeta(10, 20), Cycles(1, 20), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 1, cycle_len=2, use_clr=CosAnneal()), CosAnneal(), Cycles(1, 20), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 3, cycle_len=1, cycle_mult=2), CosAnneal(), Cycles(3, 1, 2, n_iter=10), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 2), Constant(), Cycles(2, 10), [1e-2] * 3),
+        (lambda o: o.fit(1e-2, 2, cycle_mult=2), Constant(), Cycles(1, 30), [1e-2] * 3),
+        (lambda o: o.fit_clr(3), CircularLR(10, 10), Cycles(1, 30), [1e-3] * 3),
+        (lambda o: o.fit_clr(3, 1e-2, div=32, cut_div=5), CircularLR(32, 5), Cycles(1, 30), [1e-2] * 3),
+        (lambda o: o.fit_clr(3, slice(1e-4, 1e-2), n_cycles=2), CircularLR(), Cycles(2, 15), [1e-4, 1e-3, 1e-2]),
+        (lambda o: o.fit_clr(1, [1e-4, 1e-3, 1e-2]), CircularLR(), Cycles(1, 10), [1e-4, 1e-3, 1e-2]),
+        (lambda o: o.fit(2, 1e-2, cbs=CLRCallback(CircularLR(32, 5))), CircularLR(32, 5), Cycles(1, 20), [1e-2] * 3),
     ],
 )  # fmt: skip
-def test_every_form_of_a_call_trains_what_it_says(learn, fit, schedule, cycles, peaks):
-    probe = Probe()
+def test_every_form_of_a_call_trains_what_it_says(learner, fit, schedule, cycles, peaks):
+    learn, probe = learner(10, 3), Probe()
     learn.add_cb(probe)
     assert fit(learn) is None
     assert_same_rates(probe.probed_lrs, rates(schedule, cycles, peaks), peaks)
@@ -114,29 +105,41 @@ def why_refused(call):
     return next((why for mark, why in REFUSED.items() if mark in call), None)
 
 
+REFUSED_CALLS = [call for call in FIT_CALLS if why_refused(call)]
+OTHER_CALLS = [call for call in FIT_CALLS if not why_refused(call)]
+
+
 def test_how_many_of_the_calls_of_2018_run():
-    refused = [call for call in FIT_CALLS if why_refused(call)]
-    assert (len(FIT_CALLS), len(refused)) == (192, 30)
+    assert (len(FIT_CALLS), len(REFUSED_CALLS)) == (192, 30)
 
 
-@pytest.mark.parametrize("call", FIT_CALLS)
-def test_the_calls_of_2018(learner, call):
-    learn, why = learner(4, 3, bs=2, n_valid=2), why_refused(call)
-    arguments = call[call.index(".fit(") + 4 :]
-    names = {**NAMES, "learn_fit": learn.fit, "given": lambda *a, **k: (a, k)}
-    if why:
-        before = state_of(learn)
-        with pytest.raises(TypeError, match=why):
-            eval("learn_fit" + arguments, names)
-        assert state_of(learn) == before
-        return
-    eval("learn_fit" + arguments, names)
-    args, kwargs = eval("given" + arguments, names)
+def arguments_of(call):
+    names = {**NAMES, "given": lambda *args, **kwargs: (args, kwargs)}
+    return eval("given" + call[call.index(".fit(") + 4 :], names)
+
+
+@pytest.mark.parametrize("call", REFUSED_CALLS)
+def test_the_calls_of_2018_that_are_refused(learner, call):
+    learn, (args, kwargs) = learner(4, 3), arguments_of(call)
+    before = state_of(learn)
+    with pytest.raises(TypeError, match=why_refused(call)):
+        learn.fit(*args, **kwargs)
+    assert state_of(learn) == before
+
+
+@pytest.mark.parametrize("call", OTHER_CALLS)
+def test_the_calls_of_2018_mean_as_many_batches_and_no_higher_rate(learner, call):
+    """The plan decides both, and the checks are its own; every thirteenth call is trained as well."""
+    learn, (args, kwargs) = learner(4, 3, bs=2, n_valid=2), arguments_of(call)
+    sched = preview(plan_of(learn, args, kwargs))
+    if OTHER_CALLS.index(call) % 13 == 0:
+        learn.fit(*args, **kwargs)
+        np.testing.assert_array_equal(learn.sched.all_lrs, sched.all_lrs)
     n_cycle = kwargs["n_cycle"] if "n_cycle" in kwargs else args[len(args) > 1]
     cycle_len, mult = kwargs.get("cycle_len") or 1, kwargs.get("cycle_mult", 1)
     epochs = sum(cycle_len * mult**k for k in range(n_cycle))
-    assert len(learn.sched.lrs) == max(int(epochs * 4 + 0.5), n_cycle)
-    assert max(learn.sched.lrs) <= np.max(kwargs.get("lrs", args and args[0]))
+    assert len(sched.lrs) == max(int(epochs * 4 + 0.5), n_cycle)
+    assert max(sched.lrs) <= np.max(kwargs.get("lrs", args and args[0]))
 
 
 # -- refused calls ------------------------------------------------------------------------------------------------------
@@ -235,11 +238,12 @@ BAD_CALLS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("trained", [True, False], ids=["after a fit", "before any fit"])
-@pytest.mark.parametrize("call, error, match", BAD_CALLS)
+@pytest.mark.parametrize(
+    "call, error, match, trained", [(*o, trained) for o, trained in zip(BAD_CALLS, cycle([True, False]))]
+)
 def test_a_refused_call_changes_nothing(learn, call, error, match, trained, tmp_path):
     if trained:
-        learn.fit(1e-3, 1, cycle_len=1, use_clr=(20, 10))
+        learn.fit(1e-3, 1, cycle_len=0.1, use_clr=(20, 10))
     before = state_of(learn)
     with pytest.raises(error, match=match):
         call(learn)
@@ -387,13 +391,12 @@ def test_an_optimizer_that_the_user_built_is_used(learner):
 
 
 @pytest.mark.parametrize(
-    "fit",
+    "fit, progress",
     [
-        lambda o, **k: o.fit(1e-2, 1, cycle_len=4, use_clr=(20, 5, 0.95, 0.85), **k),
-        lambda o, **k: o.fit_clr(4, 1e-2, 20, 5, moms=(0.95, 0.85), **k),
+        (lambda o, **k: o.fit(1e-2, 1, cycle_len=4, use_clr=(20, 5, 0.95, 0.85), **k), False),
+        (lambda o, **k: o.fit_clr(4, 1e-2, 20, 5, moms=(0.95, 0.85), **k), True),
     ],
 )
-@pytest.mark.parametrize("progress", [False, True])
 def test_start_epoch_leaves_the_earlier_epochs_out(learn, fit, progress, capsys):
     class Epochs(Callback):
         seen = []
@@ -431,6 +434,7 @@ import torch
 from fastai.vision.all import *
 if with_plugin:
     from fastai_clr.all import *
+assert hasattr(Learner, "fit_clr") is with_plugin
 from sklearn.datasets import load_digits
 torch.set_num_threads(1)
 digits = load_digits()
@@ -452,19 +456,14 @@ fits = dict(
 for name, fit in fits.items():
     o = learner()
     fit(o)
-    weights = b"".join(p.detach().numpy().tobytes() for p in o.model.state_dict().values())
+    weights = b"".join(p.cpu().numpy().tobytes() for p in o.model.state_dict().values())
     hypers = [dict(h) for h in o.opt.hypers]
     print(name, hashlib.sha256(weights).hexdigest(), hypers, o.recorder.lrs[-1], o.recorder.values, [type(c).__name__ for c in o.cbs])
 """
 
 
 def test_fastais_own_fits_train_bit_for_bit_as_without_the_plugin(tmp_path):
-    script = tmp_path / "native.py"
-    script.write_text(NATIVE)
-    outputs = [
-        subprocess.run([sys.executable, script, which, tmp_path], capture_output=True, text=True, check=True).stdout
-        for which in ("with", "without")
-    ]
+    outputs = [run_forked(NATIVE, which, tmp_path) for which in ("with", "without")]
     assert len(re.findall("[0-9a-f]{64}", outputs[0])) == 8
     assert outputs[0] == outputs[1]
 
@@ -586,7 +585,7 @@ def test_an_exported_learner_loads_where_the_plugin_is_not_installed(tmp_path, f
     assert learn.sched is own
     df.to_csv(tmp_path / "digits.csv")
     expected = learn.predict(df.iloc[0])[1].item()
-    assert run_code(PREDICT, tmp_path / "model.pkl", tmp_path / "digits.csv").strip().endswith(str(expected))
+    assert run_forked(PREDICT, tmp_path / "model.pkl", tmp_path / "digits.csv").strip().endswith(str(expected))
 
 
 def test_a_second_import_changes_nothing():

@@ -41,7 +41,7 @@ def test_every_making_gives_the_same_files(root, tmp_path):
 
 
 def test_another_seed_gives_other_images(root, tmp_path):
-    minivoc.make(tmp_path, N_TRAIN, N_VALID, seed=1)
+    minivoc.make(tmp_path, 3, 2, seed=1)
     image = Path("VOCdevkit/VOC2007/JPEGImages/000001.jpg")
     assert (root / image).read_bytes() != (tmp_path / image).read_bytes()
 

@@ -1,3 +1,5 @@
+from itertools import cycle, product
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +14,7 @@ MOMENTUMS = np.linspace(0.95, 0.85, 50)
 
 
 def draw(figure):
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return figure.canvas.get_renderer()
 
 
@@ -90,11 +92,16 @@ def on_given_axes(axes, names):
     yield compared(axes[3:6], names)[0], groups
 
 
-@pytest.mark.parametrize("layout", [None, "constrained"])
-@pytest.mark.parametrize("figsize", [(14, 8), (5, 3)])
-@pytest.mark.parametrize("names", [list("abcde"), [f"clr({k},5)" for k in range(12)],
-                                   ["constant", "CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)"]])  # fmt: skip
-def test_on_given_axes_a_legend_covers_no_line_and_no_neighbour(layout, figsize, names):
+NAMES = [
+    list("abcde"),
+    [f"clr({k},5)" for k in range(12)],
+    ["constant", "CircularLR(div=32, cut_div=5, mom_a=0.95, mom_b=0.85)"],
+]
+ON_AXES = zip(product(NAMES, [(14, 8), (5, 3)]), cycle([None, "constrained", "constrained", None]))  # all pairs
+
+
+@pytest.mark.parametrize("names, figsize, layout", [(*o, layout) for o, layout in ON_AXES])
+def test_on_given_axes_a_legend_covers_no_line_and_no_neighbour(names, figsize, layout):
     figure, axes = plt.subplots(2, 3, figsize=figsize, layout=layout)
     for ax, groups in on_given_axes(axes.ravel(), names):
         renderer = draw(figure)
@@ -159,7 +166,6 @@ ONE = lambda ax: plot.curve([1, 2], [3, 4], "x", "y", ax=ax)  # noqa: E731
         (ONE, 2, "ax should be matplotlib axes, but given 2 axes"),
         (lambda ax: plot.metrics([1], [2], "y", ax=ax), 3, "ax should be matplotlib axes, but given 3 axes"),
         (lambda ax: plot.race([1], [2], 1, "y", ax), 2, "ax should be matplotlib axes, but given 2 axes"),
-        (lambda ax: plot.finders([([1, 2], [3, 4])], 1, ax), 2, "ax should be matplotlib axes, but given 2 axes"),
         (lambda ax: plot.rates(RATES, MOMENTUMS, ax=ax), 3, "ax should be matplotlib axes, or a pair of them for rates and momentum, but given 3 axes"),
         (lambda ax: plot.several({"a": (RATES[0], None)}, ax=ax), "x", "ax should be matplotlib axes, or a pair of them"),
         (lambda axes: compared(axes, ["a"]), 1, "axes should be 3 matplotlib axes, but given 1 axes"),
@@ -289,11 +295,12 @@ def test_a_long_title_stays_in_the_figure(n_groups, momentums):
         assert box.width == 0 or ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1
 
 
-@pytest.mark.parametrize("n", [2, 7, 12])
+ANY_NAMES = ["clr({},5)", "CircularLR(div={}, cut_div=5, mom_a=0.95, mom_b=0.85, cosine=True)", "a {} " * 40]
+
+
 @pytest.mark.parametrize(
-    "name", ["clr({},5)", "CircularLR(div={}, cut_div=5, mom_a=0.95, mom_b=0.85, cosine=True)", "a {} " * 40]
+    "n, name, momentums", [(*o, m) for o, m in zip(product([2, 7, 12], ANY_NAMES), cycle([None, MOMENTUMS]))]
 )
-@pytest.mark.parametrize("momentums", [None, MOMENTUMS])
 def test_names_of_any_length_and_number_stay_in_the_figure_in_colours_of_their_own(n, name, momentums):
     ax = plot.several({name.format(*[k] * 40): (RATES[0], momentums) for k in range(n)})
     renderer = draw(ax.figure)

@@ -18,16 +18,26 @@ from fastai.optimizer import SGD, OptimWrapper
 
 from fastai_clr.all import CircularLR, Constant, Cycles, Record
 from fastai_clr.schedules import Timetable
-from helpers import DATA, Probe
+from helpers import DATA, Probe, make_learner
 
 SCHED_CALLS = [row[1] for row in csv.reader((DATA / "sched_calls_2018.tsv").open(), delimiter="\t")][1:]
 
 
-@pytest.fixture
-def trained(learn):
-    """After 60 batches in 3 epochs, one cycle."""
+def train(learn):
+    """60 batches in 3 epochs, one cycle."""
     learn.fit([1e-4, 1e-3, 1e-2], 1, cycle_len=3, use_clr=(32, 5, 0.95, 0.85))
     return learn
+
+
+@pytest.fixture
+def trained(learn):
+    return train(learn)
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """For tests that only look."""
+    return train(make_learner(tmp_path_factory.mktemp("trained"), n_groups=3, metrics=[accuracy]))
 
 
 def test_a_record_of_each_batch_and_epoch(trained):
@@ -142,8 +152,8 @@ def test_plots_of_the_loss(trained, skips, part):
 
 
 @pytest.mark.parametrize("call", SCHED_CALLS)
-def test_what_people_did_with_learn_sched_in_2018(trained, call):
-    sched = trained.sched
+def test_what_people_did_with_learn_sched_in_2018(trained_once, call):
+    sched = trained_once.sched
     names = dict(
         i=2,
         sma=1,
@@ -151,9 +161,9 @@ def test_what_people_did_with_learn_sched_in_2018(trained, call):
         save="x",
         fs=SimpleNamespace(path_to_lr_plot="lr.png"),
         sched=sched,
-        self=SimpleNamespace(learn=trained),
+        self=SimpleNamespace(learn=trained_once),
     )
-    names.update(dict.fromkeys(["learn", "learner", "learn1", "m", "learn_adam", "rnn_learner"], trained))
+    names.update(dict.fromkeys(["learn", "learner", "learn1", "m", "learn_adam", "rnn_learner"], trained_once))
     refused = {
         "layer_opt": "the optimizer is `learn.opt`",
         "save_path": r"plt.savefig\(.lr.png.\)",

@@ -1,18 +1,14 @@
-"""A race of short whole cycles at several peak rates, on copies of a Learner."""
+"""A race of short whole cycles at several peak rates: which comes next, which wins, and how sure that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from ...report.peaks import peak_in_words
 from ...report.suggestion import Trial
-from .progress import ExperimentBar
-from .sandbox import Sandbox
-from .watch import Watch
 
 FEWEST = 10  # batches in a cycle
 DECADE = 2  # steps
@@ -78,43 +74,46 @@ class Race:
 
     Short cycles like a high peak: the race first looks upwards, and then, from the best of them, downwards.
 
-    center: the peak of step 0, as `fit` takes it. n_iter: batches per epoch. seed: of the first cycle at each peak.
-    losses: of the cycles of `n_batches`, the longest so far: of the validation or, without one, of the training.
-    trials: all that was trained. watch: the seconds that it took.
+    center: the peak of step 0, as `fit` takes it. seed: of the first cycle at each peak.
+    train: trains a cycle, given its peak, seed and number of batches. has_time: whether so many batches may be begun.
+    n_batches: of the longest cycles so far. losses: theirs, of the validation or, without one, of the training.
     """
 
     center: Any
-    n_iter: int
     seed: int
+    train: Callable[[Any, int, int], Trial]
+    has_time: Callable[[int], bool] = lambda n_batches: True
     n_batches: int = FEWEST
     losses: dict[int, list[float]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.watch = Watch(self.n_iter)
-
-    def run(self, box: Sandbox, bar: ExperimentBar, budget: int, n_batches: float = inf, seconds: float = inf) -> None:
-        """Train at most `budget` batches, and begin no cycle that would end after `seconds`.
-
-        n_batches: of a cycle of the fit.
-        """
-        self._box, self._bar, self._budget, self._ends = box, bar, budget, perf_counter() + seconds
+    def run(self, budget: int, n_batches: float) -> None:
+        """Train at most `budget` batches. n_batches: of a cycle of the fit."""
+        self._budget = budget
         step: int | None = 0
         while step is not None and self._has_room(FEWEST):
-            self._train(step, FEWEST)
+            self._add(step, FEWEST)
             step = next_step(self.losses, DECADE)
             if step is not None and abs(step) > FARTHEST and self.best is not None:
                 step = None
-        length = max(cycle_length(self._left(), n_batches), FEWEST)
+        length = cycle_length(budget - self.n_done, n_batches)
+        while length > FEWEST and not self.has_time(3 * length):
+            length //= 2
+        length = max(length, FEWEST)
         if length > FEWEST and self.best is not None:
             step = lowest_step(self.losses)
         while self._has_room(length):
-            self._train(step_to_repeat(self.losses) if step is None else step, length)
+            self._add(step_to_repeat(self.losses) if step is None else step, length)
             step = next_step(self.losses, -1)
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
         return scaled(self.center, 10 ** (step / DECADE)) if step else self.center
+
+    @property
+    def n_done(self) -> int:
+        """Batches trained so far."""
+        return sum(o.batches for o in self.trials)
 
     @property
     def best_step(self) -> int:
@@ -128,30 +127,18 @@ class Race:
             return None
         return self.peak(self.best_step)
 
-    def _left(self) -> int:
-        return self._budget - sum(o.batches for o in self.trials)
-
     def _has_room(self, n_batches: int) -> bool:
-        """Whether a cycle of `n_batches` fits into the budget and the time."""
-        if self._left() < n_batches:
-            return False
-        return not self.trials or perf_counter() + self.watch.seconds(n_batches / self.n_iter) <= self._ends
+        return n_batches <= self._budget - self.n_done and self.has_time(n_batches)
 
-    def _train(self, step: int, n_batches: int) -> None:
-        longer = n_batches > self.n_batches
-        peak, seed = self.peak(step), self.seed + (0 if longer else len(self.losses.get(step, [])))
-        with self._box.copy(seed) as (twin, _):
-            self._bar.begin(f"peak {peak_in_words(peak)}", self._budget - self._left())
-            cbs = [self.watch, self._bar]
-            twin.fit(peak, 1, cycle_len=n_batches / self.n_iter, use_clr=(10, 10), cbs=cbs)
-            losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
-        valid_loss = float(valid_losses[-1]) if valid_losses else None
-        loss = losses[-1] if valid_loss is None else valid_loss
-        diverged = self.watch.is_lost or not isfinite(loss)
-        if longer:
+    def _add(self, step: int, n_batches: int) -> None:
+        is_longer = n_batches > self.n_batches
+        repeats = 0 if is_longer else len(self.losses.get(step, []))
+        trial = self.train(self.peak(step), self.seed + repeats, n_batches)
+        if is_longer:
             self.n_batches, self.losses = n_batches, {}
-        self.losses.setdefault(step, []).append(inf if diverged else loss)
-        self.trials.append(Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged))
+        loss = trial.train_loss if trial.valid_loss is None else trial.valid_loss
+        self.losses.setdefault(step, []).append(inf if trial.diverged else loss)
+        self.trials.append(trial)
 
     def why(self, n_batches: int, is_whole: bool = True) -> str:
         """What the race measured, how sure it is, and how far it looked ahead.
@@ -166,7 +153,9 @@ class Race:
         if best == lowest_step(self.losses):
             measured = f"lowest at this peak: {means[best]:.4g}" + f" ({others})" * bool(others)
         else:
-            measured = f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}): of such peaks the lower one "
+            measured = (
+                f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}): of such peaks the lower one "
+            )
             measured += "is the better advice"
         doubts = self._doubts(best, means) + ["the race was interrupted"] * (not is_whole)
         said = f"After a cycle of {self.n_batches} batches the {which} loss is {measured}. "

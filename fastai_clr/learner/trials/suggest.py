@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import partial
-from math import inf
+from math import inf, isfinite
 from time import perf_counter
 from typing import Any
 
@@ -25,7 +25,8 @@ from .watch import Watch
 
 DIV = CUT_DIV = 10
 START = 0.01  # where a race begins that is not told
-N_BATCHES, N_FITS, N_CYCLES = 300, 6, 3  # the default budget: so many batches, or fits if that is less, but these cycles
+N_BATCHES, N_FITS = 300, 6  # the default budget: the smaller of the two
+N_CYCLES = 3  # the smallest budget
 OF_THE_MINUTES = 1 / 3  # is the most that a race takes
 
 
@@ -91,22 +92,33 @@ def suggest_clr(
         )
     if n_epoch is not None:
         n_epoch = check_number("n_epoch", n_epoch, least=1, integer=True)
-    else:
-        minutes = check_number("minutes", minutes, above=0)
+    seconds = inf if minutes is None else 60 * check_number("minutes", minutes, above=0)
     lr = check_lr("lr", lr, len(optimizer_for_fit(self, False).hypers))
     n_cycles = check_number("n_cycles", n_cycles, least=1, integer=True)
     seed = check_number("seed", seed, least=0, integer=True)
     n_iter = batches_per_epoch(self.dls)
     of_cycle = inf if n_epoch is None else int(Cycles.of_epochs(n_epoch, n_cycles, 1, n_iter).ends[0])
     n_budget = _budget(budget, inf if n_epoch is None else n_epoch * n_iter)
-    box = Sandbox(self)
-    race = Race(START if lr is None else lr, n_iter, seed)
+    box, bar, watch = Sandbox(self), ExperimentBar(self, n_budget), Watch(n_iter)
     began = perf_counter()
 
+    def train_cycle(peak: Any, seed: int, n_batches: int) -> Trial:
+        bar.begin(f"peak {peak_in_words(peak)}", race.n_done)
+        with box.copy(seed) as (twin, _):
+            twin.fit(peak, 1, cycle_len=n_batches / n_iter, use_clr=(10, 10), cbs=[watch, bar])
+            losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
+        valid_loss = float(valid_losses[-1]) if valid_losses else None
+        diverged = watch.is_lost or not isfinite(losses[-1] if valid_loss is None else valid_loss)
+        return Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged)
+
+    def has_time(n_batches: int) -> bool:
+        return not race.trials or perf_counter() + watch.seconds(n_batches / n_iter) <= began + seconds * OF_THE_MINUTES
+
+    race = Race(START if lr is None else lr, seed, train_cycle, has_time)
+
     def train() -> None:
-        seconds = inf if minutes is None else 60 * minutes * OF_THE_MINUTES
-        with ExperimentBar(self, n_budget) as bar, box, box:
-            race.run(box, bar, n_budget, of_cycle, seconds)
+        with bar, box, box:
+            race.run(n_budget, of_cycle)
 
     def suggestion(stop: KeyboardInterrupt | None) -> Suggestion:
         peak = race.best
@@ -115,18 +127,17 @@ def suggest_clr(
                 f"the loss diverged at every peak, the lowest was {peak_in_words(race.peak(min(race.losses)))}: "
                 "give a lower lr="
             )
-        epochs = n_epoch if minutes is None else _epochs_in(60 * minutes, began, race.watch, n_iter)
-        seconds = race.watch.seconds(epochs)
+        epochs = n_epoch or _epochs_in(seconds, perf_counter() - began, watch, n_iter)
         words = [
             race.why(round(epochs * n_iter / n_cycles), is_whole=stop is None),
-            f"A fit of {_counted(epochs)} takes about {_in_words(seconds)} here.",
+            f"A fit of {_counted(epochs)} takes about {_in_words(watch.seconds(epochs))} here.",
             f"(div, cut_div) = ({DIV}, {CUT_DIV}) suits most fits; other pairs differ little.",
         ]
         call = _call(epochs, peak_in_words(peak), n_cycles)
         # dtype: an older pandas cannot read the strings of pandas 3
         names = pd.Index([o.name for o in fields(Trial)], dtype=object)
         table = pd.DataFrame([asdict(o) for o in race.trials], columns=names)
-        return Suggestion(peak, DIV, CUT_DIV, " ".join(words), call, table, epochs, seconds)
+        return Suggestion(peak, DIV, CUT_DIV, " ".join(words), call, table, epochs, watch.seconds(epochs))
 
     return partial(run_experiment, self, train, suggestion)
 
@@ -152,15 +163,14 @@ def _budget(budget: float | None, n_batches: float) -> int:
     return n_budget
 
 
-def _epochs_in(seconds: float, began: float, watch: Watch, n_iter: int) -> float:
+def _epochs_in(seconds: float, spent: float, watch: Watch, n_iter: int) -> float:
     """How many epochs fit into what is left of the seconds. Raises ValueError if it is less than a short cycle."""
-    spent = perf_counter() - began
     n_epoch = watch.epochs(seconds - spent)
     if n_epoch * n_iter < FEWEST:
         least = spent + watch.seconds(FEWEST / n_iter)
         raise ValueError(
-            f"minutes should be at least {float(f'{1.1 * least / 60:.2g}'):g} here, but given {seconds / 60:g}: choosing "
-            f"the peak took {_in_words(spent)}, and a fit of {FEWEST} batches would take {_in_words(least - spent)}"
+            f"minutes should be at least {1.1 * least / 60:.2g} here, but given {seconds / 60:g}: choosing the peak "
+            f"took {_in_words(spent)}, and a fit of {FEWEST} batches would take {_in_words(least - spent)}"
         )
     return n_epoch
 
@@ -169,7 +179,7 @@ def _call(n_epoch: float, peak: str, n_cycles: int) -> str:
     """What to type for a fit."""
     if n_epoch == int(n_epoch):
         several = f", n_cycles={n_cycles}" if n_cycles > 1 else ""
-        return f"learn.fit_clr({n_epoch:g}, {peak}, div={DIV}, cut_div={CUT_DIV}{several})"
+        return f"learn.fit_clr({int(n_epoch)}, {peak}, div={DIV}, cut_div={CUT_DIV}{several})"
     return f"learn.fit({peak}, {n_cycles}, cycle_len={n_epoch / n_cycles:g}, use_clr=({DIV}, {CUT_DIV}))"
 
 

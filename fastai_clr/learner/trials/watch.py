@@ -15,7 +15,7 @@ class Watch(Callback):
     The first fit counts only until there is a second: it warms up the device, the compiler and the cache of the data.
     """
 
-    run_valid = False
+    order, run_valid = 60, False  # after the Recorder
 
     def __init__(self, n_iter: int):
         self._n_iter = n_iter
@@ -65,11 +65,10 @@ class Watch(Callback):
         return n_epoch * self._n_iter * self.per_batch + ceil(n_epoch) * self.per_epoch
 
     def epochs(self, seconds: float) -> float:
-        """How many epochs fit into the seconds: whole ones if a last one that ends early would add less than a tenth."""
-        whole = floor(seconds / self.seconds(1))
+        """How many epochs fit into the seconds, maybe 0: whole ones, unless the part of one more adds a tenth."""
+        whole = max(floor(seconds / self.seconds(1)), 0)
         part = (seconds - self.seconds(whole) - self.per_epoch) / (self._n_iter * self.per_batch)
-        if part < whole / 10:
+        if part <= whole / 10:
             return whole
-        n_epoch = whole + part
-        unit = 10 ** (floor(log10(n_epoch)) - 1)
-        return float(f"{floor(n_epoch / unit) * unit:.2g}") if n_epoch > 0 else 0.0
+        unit = 10 ** (floor(log10(whole + part)) - 1)  # two digits
+        return float(f"{floor((whole + part) / unit) * unit:.2g}")

@@ -18,7 +18,8 @@ from fastcore.basics import store_attr
 from torch import nn
 
 from fastai_clr.learner.calls.attributes07 import ATTRIBUTES, check_left_over
-from helpers import WITHOUT_THE_PLUGIN, make_learner, make_tabular, run_code, state_of
+from forked import run_forked
+from helpers import WITHOUT_THE_PLUGIN, make_learner, make_tabular, state_of
 
 FITS = {
     "fit in 0.7's style": lambda learn: learn.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5)),
@@ -357,7 +358,7 @@ def test_an_exported_learner_loads_without_the_plugin(tmp_path):
         "dl = learn.dls.test_dl(pd.read_pickle(sys.argv[2]).iloc[160:])\n"
         "print(*learn.get_preds(dl=dl)[0].flatten().tolist())\n"
     )
-    preds = run_code(code, tmp_path / "model.pkl", tmp_path / "rows.pkl")
+    preds = run_forked(code, tmp_path / "model.pkl", tmp_path / "rows.pkl")
     np.testing.assert_allclose(list(map(float, preds.split())), expected.flatten(), atol=1e-6)
 
 
@@ -383,7 +384,7 @@ def test_an_experiment_trains_with_what_was_set(learn):
 
 
 def test_another_librarys_attribute_on_the_class_stays():
-    run_code(
+    run_forked(
         "from fastai.learner import Learner\n"
         "Learner.crit = theirs = property(lambda self: 'theirs')\n"
         "import fastai_clr.all\n"

@@ -92,7 +92,7 @@ def test_the_groups_of_a_peak_keep_their_ratio(lr, factor, peak):
 
 
 def said(losses, n_batches=60, is_whole=True):
-    race = Race(1e-2, 20, 0, n_batches=60, losses=losses)
+    race = Race(1e-2, 0, lambda *_: None, n_batches=60, losses=losses)
     race.trials = [Trial(0.01, 0, 60, 0.5, 0.5, False)]
     return race.why(n_batches, is_whole)
 

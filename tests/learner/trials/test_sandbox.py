@@ -10,6 +10,7 @@ import tempfile
 import time
 import weakref
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
+from fastai.torch_core import to_np
 from fastcore.imports import noop
 from torch import nn
 from torch.autograd import grad_mode
@@ -35,9 +37,9 @@ from fastai_clr.all import CircularLR, CLRCallback
 from fastai_clr.learner.trials import compare, progress
 from fastai_clr.learner.trials.reach import reachable
 from fastai_clr.learner.trials.sandbox import Sandbox
-from helpers import DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
+from helpers import DEVICE, DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
 
-THREE = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85), "c": CircularLR(10, 5, 0.95, 0.85)}
+TWO = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85)}
 
 
 # -- learners of every kind ------------------------------------------------------------------------------------------------
@@ -46,7 +48,7 @@ THREE = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85),
 def language_model(path):
     tokens = [torch.randint(0, 20, (300,), generator=torch.Generator().manual_seed(i)) for i in range(4)]
     dls = DataLoaders(
-        LMDataLoader(tokens, bs=4, seq_len=10, shuffle=True), LMDataLoader(tokens, bs=4, seq_len=10), device="cpu"
+        LMDataLoader(tokens, bs=4, seq_len=10, shuffle=True), LMDataLoader(tokens, bs=4, seq_len=10), device=DEVICE
     )
     dls.vocab = [str(i) for i in range(20)]
     config = {**awd_lstm_lm_config, "emb_sz": 8, "n_hid": 8, "n_layers": 2}
@@ -158,7 +160,7 @@ LEARNERS = {
     "early stopping": lambda path: add(
         make_learner(path, 10), EarlyStoppingCallback(monitor="train_loss", min_delta=9, patience=1, reset_on_fit=False)
     ),
-    "MixUp": lambda path: add(make_learner(path, 10), MixUp()),
+    "MixUp": lambda path: add(make_learner(path, 10, loss_func=CrossEntropyLossFlat()), MixUp()),
     "frozen": lambda path: make_learner(path, 10, 3).freeze() or make_learner(path, 10, 3),
 }  # fmt: skip
 
@@ -169,13 +171,13 @@ def fresh(path, name):
 
 
 def weights_of(learn):
-    return [t.detach().clone().float().numpy().tobytes() for t in [*learn.model.parameters(), *learn.model.buffers()]]
+    return [to_np(t.float()).tobytes() for t in [*learn.model.parameters(), *learn.model.buffers()]]
 
 
 @pytest.fixture(autouse=True)
 def autocast_here(monkeypatch):
-    """fastai asks for autocast on CUDA; where there is no GPU, the same on the CPU."""
-    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast("cpu", **kwargs))
+    """fastai asks for autocast on CUDA; the same on the device of the tests."""
+    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast(DEVICE, **kwargs))
 
 
 def next_fit(learn):
@@ -184,9 +186,12 @@ def next_fit(learn):
     return weights_of(learn), list(learn.sched.losses)
 
 
-@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
 @pytest.mark.parametrize(
-    "name", [pytest.param(o, marks=pytest.mark.slow if o == "persistent workers" else ()) for o in LEARNERS]
+    "name, trained",
+    [
+        pytest.param(*o, marks=pytest.mark.slow if o[0] == "persistent workers" else ())
+        for o in zip(LEARNERS, cycle([False, True]))
+    ],
 )
 def test_identical_schedules_give_identical_runs_and_the_next_fit_is_that_of_a_twin(tmp_path, name, trained):
     learn, twin = fresh(tmp_path / "a", name), fresh(tmp_path / "b", name)
@@ -194,13 +199,12 @@ def test_identical_schedules_give_identical_runs_and_the_next_fit_is_that_of_a_t
         assert next_fit(learn) == next_fit(twin)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     before, sched, cbs = weights_of(learn), learn.sched, list(learn.cbs)
-    comparison = learn.compare_schedules(2, 1e-2, THREE, seeds=2)
+    comparison = learn.compare_schedules(2, 1e-2, TWO, seeds=2)
     assert states == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     for seed in (0, 1):
-        first, *others = [run for run in comparison.runs if run.seed == seed]
-        for run in others:
-            assert run.losses.tolist() == first.losses.tolist() and run.epochs.equals(first.epochs)
-    assert comparison.runs[0].losses.tolist() != comparison.runs[3].losses.tolist()
+        first, second = [run for run in comparison.runs if run.seed == seed]
+        assert second.losses.tolist() == first.losses.tolist() and second.epochs.equals(first.epochs)
+    assert comparison.runs[0].losses.tolist() != comparison.runs[-1].losses.tolist()
     assert weights_of(learn) == before and list(learn.cbs) == cbs and (learn.sched is sched or not trained)
     assert not (tmp_path / "a" / "models").exists()
     assert next_fit(learn) == next_fit(twin)
@@ -210,7 +214,7 @@ def test_a_recurrent_state_stays(tmp_path):
     learn = fresh(tmp_path, "a language model")
     next_fit(learn)
     before = pickle.dumps(learn.model[0].hidden)
-    learn.compare_schedules(1, 1e-2, THREE, seeds=1)
+    learn.compare_schedules(1, 1e-2, TWO, seeds=1)
     assert pickle.dumps(learn.model[0].hidden) == before
 
 
@@ -257,14 +261,21 @@ def stop_a_fit(learn, error, how):
         fits[how]()
 
 
-@pytest.mark.parametrize("how", ["ours", "fastai's", "one cycle", "in validation"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize(
+    "how, error",
+    [
+        ("ours", KeyboardInterrupt),
+        ("fastai's", ZeroDivisionError),
+        ("one cycle", KeyboardInterrupt),
+        ("in validation", ZeroDivisionError),
+    ],
+)
 def test_experiments_after_a_fit_that_did_not_end(learn, error, how, capsys):
     stop_a_fit(learn, error, how)
     logger, written = learn.logger, (learn.path / "history.csv").read_text()
     capsys.readouterr()
     with learn.no_bar():
-        learn.compare_schedules(1, 1e-2, THREE, seeds=1)
+        learn.compare_schedules(1, 1e-2, TWO, seeds=1)
         learn.suggest_clr(3, 1e-2, budget=1)
     assert learn.logger == logger and (learn.path / "history.csv").read_text() == written
     assert capsys.readouterr().out == ""
@@ -387,7 +398,7 @@ OPTIMIZERS_SET = {
 @pytest.mark.parametrize("name", OPTIMIZERS_SET)
 def test_a_copy_trains_with_the_optimizer_that_the_learner_has(learner, tmp_path, name, trained):
     """As `learn.fit` does, but for the optimizer's state."""
-    learn = learner(n_groups=3, shuffle=False)
+    learn = learner(5, n_groups=3, shuffle=False)
     OPTIMIZERS_SET[name](learn)
     if trained:
         learn.fit(1, 1e-2)
@@ -480,20 +491,20 @@ def test_a_torch_optimizer_for_new_layers_has_the_learners_hyper_parameters(lear
     "init", [replace_all, lambda model: model.append(nn.Linear(10, 10))], ids=["replaced", "added"]
 )
 def test_new_layers_are_refused_where_opt_func_makes_another_optimizer(learner, name, init):
-    learn = learner(n_groups=3)
+    learn = learner(5, n_groups=3)
     OPTIMIZERS_SET[name](learn)
     learn.fit(1, 1e-3)
     before = weights_of(learn)
     with pytest.raises(
         ValueError, match="opt_func should make an optimizer like learn.opt, .* since init replaces parameters"
     ):
-        learn.compare_schedules(1, 1e-2, THREE, seeds=1, init=init)
+        learn.compare_schedules(1, 1e-2, TWO, seeds=1, init=init)
     assert weights_of(learn) == before
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS_SET)
 def test_new_values_in_place_keep_the_optimizer(learner, name):
-    learn = learner(n_groups=3)
+    learn = learner(5, n_groups=3)
     OPTIMIZERS_SET[name](learn)
     with Sandbox(learn) as box, box.copy(0, lambda model: [o.reset_parameters() for o in model]) as (twin, _):
         twin.fit(1, 1e-3)
@@ -555,8 +566,7 @@ def cross_entropy(predictions, targets):
 HOW_COMPILED = ["torch.compile", "in place", "a layer", "a layer in place", "the loss"]
 
 
-@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
-@pytest.mark.parametrize("how", HOW_COMPILED)
+@pytest.mark.parametrize("how, trained", list(zip(HOW_COMPILED, cycle([False, True]))))
 def test_what_is_compiled_trains_as_such_in_fits_and_copies(learner, how, trained):
     torch.compiler.reset()
     graphs = []
@@ -569,7 +579,7 @@ def test_what_is_compiled_trains_as_such_in_fits_and_copies(learner, how, traine
         o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 5))
     assert bool(graphs) is (trained and counts)
     before, weights = len(graphs), weights_of(learn)
-    results = [o.compare_schedules(1, 1e-2, THREE, seeds=1) for o in (learn, plain)]
+    results = [o.compare_schedules(1, 1e-2, TWO, seeds=1) for o in (learn, plain)]
     assert results[0].runs[0].losses.tolist() == pytest.approx(results[1].runs[0].losses.tolist(), rel=1e-5)
     assert weights_of(learn) == weights
     assert trained or len(graphs) > before or not counts  # the copies share what is compiled
@@ -710,7 +720,7 @@ def test_a_global_counts_as_a_name(learn, monkeypatch):
     monkeypatch.setitem(globals(), "the_learner", learn)
     learn.metrics = [uses_a_global]
     with pytest.raises(ValueError, match="uses 'the_learner'"):
-        learn.compare_schedules(1, 1e-2, THREE)
+        learn.compare_schedules(1, 1e-2, TWO)
 
 
 def uses_a_global(predictions, targets):
@@ -721,7 +731,7 @@ def test_a_splitter_that_takes_other_parameters_is_found_out(learn):
     hidden = {"parameters": lambda: list(learn.model.parameters())}
     learn.splitter = Splitter(hidden)
     with pytest.raises(ValueError, match="(splitter or opt_func should take the parameters|splitter should not refer)"):
-        learn.compare_schedules(1, 1e-2, THREE)
+        learn.compare_schedules(1, 1e-2, TWO)
 
 
 class Splitter:
@@ -891,7 +901,6 @@ def test_several_processes_are_refused(learn, monkeypatch):
     for arguments in ({}, {"budget": 2}, {"lr": 1e-2, "budget": 2}):
         with pytest.raises(ValueError, match="should run in one process, not in several"):
             learn.suggest_clr(1, **arguments)
-    assert learn.suggest_clr(1, 1e-2).lr == 1e-2  # trains nothing
 
 
 @pytest.mark.parametrize(
@@ -1002,9 +1011,9 @@ def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tm
 
 @pytest.mark.slow
 def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
-    """500 signals at random times of a comparison, also between its runs."""
+    """200 signals at random times of a comparison, also between its runs."""
     items = list(zip(PIXELS[:32], DIGITS[:32]))
-    dls = DataLoaders(DataLoader(items, bs=8, shuffle=True), DataLoader(items, bs=32), device="cpu")
+    dls = DataLoaders(DataLoader(items, bs=8, shuffle=True), DataLoader(items, bs=32), device=DEVICE)
     learn = Learner(dls, nn.Linear(64, 10), CrossEntropyLossFlat(), metrics=accuracy, path=tmp_path)
     learn.remove_cb(ProgressCallback)
     learn.logger = lambda *_: None
@@ -1016,7 +1025,7 @@ def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
     learn.compare_schedules(1, 1e-2, ["constant", "clr(10,5)"], seeds=2)
     duration = time.perf_counter() - began
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    for _ in range(500):
+    for _ in range(200):
         try:
             try:
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-3, duration))  # once
@@ -1032,4 +1041,4 @@ def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
         assert {k: id(v) for k, v in vars(learn).items()} == attributes
         assert all(p.requires_grad for p in learn.model.parameters())
         assert torch.is_grad_enabled()
-    assert interrupted > 50 and elsewhere <= 5
+    assert interrupted > 20 and elsewhere <= 2

@@ -3,7 +3,6 @@
 import re
 import time
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -105,10 +104,10 @@ def test_it_finds_peaks_far_from_where_it_starts(learner, scale, peak):
 
 
 def test_a_cycle_whose_loss_is_not_finite_ends_at_once(learner):
-    suggestion = learner(60).suggest_clr(3, 1e36, budget=1)
+    suggestion = learner(60).suggest_clr(3, 1e9, budget=1)
     first = suggestion.trials.iloc[0]
     assert first.diverged and first.batches < 10 and pd.isna(first.valid_loss)
-    assert suggestion.trials["peak"].tolist()[:2] == [1e36, 1e35]  # downwards
+    assert suggestion.trials["peak"].tolist()[:2] == [1e9, 1e8]  # downwards
 
 
 def test_divergence_at_every_peak_is_told(learner):
@@ -177,7 +176,9 @@ def test_it_says_what_to_type(learner):
     learn = learner(20, n_groups=3)
     suggestion = learn.suggest_clr(2, slice(1e-3, 1e-2), 2)
     assert str(suggestion).startswith(f"{suggestion.call}\n")
-    assert suggestion.call == f"learn.fit_clr(2, {suggestion.lr!r}, div=10, cut_div=10, n_cycles=2)".replace(", None)", ")")
+    assert suggestion.call == f"learn.fit_clr(2, {suggestion.lr!r}, div=10, cut_div=10, n_cycles=2)".replace(
+        ", None)", ")"
+    )
     eval(suggestion.call)
     assert learn.sched.all_lrs.max(0)[[0, 2]].tolist() == pytest.approx([suggestion.lr.start, suggestion.lr.stop])
     lr, div, cut_div, why = suggestion
@@ -218,7 +219,9 @@ def test_as_many_epochs_as_fit_into_the_minutes(learner, n_iter, minutes, n_cycl
 
 def test_too_few_minutes_are_told(learner):
     learn = learner(30, cbs=Slow(0.01))
-    with pytest.raises(ValueError, match=r"minutes should be at least 0\.0\d+ here, but given 0\.001: choosing the peak took"):
+    with pytest.raises(
+        ValueError, match=r"minutes should be at least 0\.0\d+ here, but given 0\.001: choosing the peak took"
+    ):
         learn.suggest_clr(minutes=0.001)
 
 
@@ -261,7 +264,7 @@ def bar(monkeypatch):
     [
         (dict(lr=1e-2, budget=1), ["peak 0.01", "peak 0.1"]),
         (dict(), ["peak 0.01"]),
-        (dict(lr=1e37, budget=3), ["peak 1e+37", "peak 1e+36"]),  # each cycle diverges after a few batches
+        (dict(lr=1e30, budget=3), ["peak 1e+30", "peak 1e+29"]),  # each cycle diverges after a few batches
     ],
 )
 def test_one_bar_shows_the_batches_of_all_runs(learner, bar, trained, arguments, names):
@@ -328,7 +331,7 @@ class Interrupts(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("n_finished", [1, 2, 4])
+@pytest.mark.parametrize("n_finished", [1, 2, 3])
 def test_an_interruption_answers_from_what_has_finished(learner, n_finished):
     learn, Interrupts.fits = learner(60), 0
     learn.add_cb(Interrupts(n_finished))
@@ -379,13 +382,25 @@ def test_a_learner_of_a_data_block_with_functions():
         ((1, 1e-2, 21), ValueError, "n_cycles should be at most the number of batches, 20, but given 21"),
         ((1, None, 1, -1), ValueError, "budget should be greater than 0, but given -1"),
         ((1, None, 1, "1"), TypeError, "budget should be a number"),
-        ((1, None, 1, 0), ValueError, "budget should be greater than 0, but given 0: .* in 1.0.0 is gone; leave it out"),
-        ((1, None, 1, 1), ValueError, "budget should be at least 1.5 here, which is 3 cycles of 10 batches, but given 1"),
+        (
+            (1, None, 1, 0),
+            ValueError,
+            "budget should be greater than 0, but given 0: .* in 1.0.0 is gone; leave it out",
+        ),
+        (
+            (1, None, 1, 1),
+            ValueError,
+            "budget should be at least 1.5 here, which is 3 cycles of 10 batches, but given 1",
+        ),
         ((), TypeError, "suggest_clr should be given n_epoch or minutes, but given neither"),
         ((1, dict(minutes=5)), TypeError, "suggest_clr should be given n_epoch or minutes, but given both"),
         ((dict(minutes=0),), ValueError, "minutes should be greater than 0, but given 0"),
         ((dict(minutes="5"),), TypeError, "minutes should be a number"),
-        ((dict(minutes=5, budget=1),), TypeError, "budget counts fits of n_epoch, so it should be left out with minutes"),
+        (
+            (dict(minutes=5, budget=1),),
+            TypeError,
+            "budget counts fits of n_epoch, so it should be left out with minutes",
+        ),
         ((dict(minutes=5, n_cycles=0),), ValueError, "n_cycles should be at least 1, but given 0"),
     ],
 )
