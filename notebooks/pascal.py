@@ -7,18 +7,16 @@ PRETRAINED=0: resnet34 starts from random weights. SEED: what the random numbers
 """
 
 import os
-import warnings
 from functools import cache
 from pathlib import Path
 
-warnings.filterwarnings("ignore", category=FutureWarning)  # torch's own, while fastai is imported
-
-import minivoc
 import torch
-import voc
 from fastai.vision.all import ConvLayer, Learner, PILImage, create_body, nn, params
 from torchvision.datasets import VOCDetection
 from torchvision.models import ResNet34_Weights, resnet34
+
+import minivoc
+import voc
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"  # the pictures that the notebook saves, and what a Learner does

@@ -26,7 +26,6 @@ def one_cycle(pct_start=0.25, div_final=1e5, moms=(0.95, 0.85, 0.95)):
 def comparisons():
     """Pairs of a question and the comparison that answers it."""
     from digits import new_learner, new_weights
-
     from fastai_clr.all import CircularLR, CLRCallback, Constant, CosAnneal
 
     learn, few = new_learner(), new_learner(n_train=500)
@@ -91,11 +90,11 @@ def comparisons():
 
 def rows(question, comparison):
     """Lines of the file, from the epochs of all runs; the schedule that the others are compared with comes first."""
-    table = comparison.history["accuracy"].unstack("seed")
     for name in sorted(comparison.names, key=lambda name: name != comparison.baseline):
-        for epoch, values in table.loc[name].iterrows():
-            if question == "cycles" or epoch == table.loc[name].index[-1]:
-                yield [question, name, comparison.peaks[name], epoch, *(f"{o:.6f}" for o in values), *[""] * (N_SEEDS - len(values))]
+        epochs = comparison.history["accuracy"].loc[name].unstack("seed")
+        for epoch, values in (epochs if question == "cycles" else epochs.tail(1)).iterrows():
+            row = [question, name, comparison.peaks[name], epoch, *(f"{o:.6f}" for o in values)]
+            yield row + [""] * (N_SEEDS - len(values))
 
 
 def main():

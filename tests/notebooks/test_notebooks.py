@@ -72,7 +72,11 @@ def test_the_first_cell_finds_the_helpers_and_the_package(start, run_first_cell)
 
 @pytest.mark.parametrize("missing", ["fastai", "mlxtend", "sklearn"])
 def test_the_first_cell_installs_the_clone_where_something_is_missing(missing, run_first_cell):
-    assert run_first_cell(NOTEBOOKS, [missing]) == [[f'install -e "{ROOT}[notebooks]"'], [str(NOTEBOOKS), str(ROOT)], ""]
+    assert run_first_cell(NOTEBOOKS, [missing]) == [
+        [f'install -e "{ROOT}[notebooks]"'],
+        [str(NOTEBOOKS), str(ROOT)],
+        "",
+    ]
 
 
 def test_the_first_cell_says_where_to_start_if_it_finds_no_clone(run_first_cell, tmp_path):
