@@ -34,7 +34,7 @@ OUT.mkdir(exist_ok=True)
 def root() -> Path:
     """The folder of the data: made or downloaded if it is missing."""
     if not REAL:
-        return minivoc.make(n_train=3000, size=SIZE)
+        return minivoc.make(size=SIZE)
     folder = Path(os.environ.get("VOC_ROOT", HERE / "data/voc2007"))
     if DOWNLOAD and not (folder / "VOCdevkit").exists():
         VOCDetection(folder, year="2007", image_set="trainval", download=True)
