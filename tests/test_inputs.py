@@ -218,8 +218,9 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
     }),
     "plot_schedule": (lambda o: o.plot_schedule, TRIANGLE_07, {"lrs": NOTHING, "n_cycle": NOTHING, "cycle_mult": NOTHING, "use_clr": OFF, "ax": OFF}),
     "suggest_clr": (lambda o: o.suggest_clr, dict(n_epoch=1, lr=1e-2), {
-        "n_epoch": NOTHING, "lr": OFF, "n_cycles": NOTHING, "budget": ZEROS, "seed": {"0"},
+        "n_epoch": NOTHING, "lr": OFF, "n_cycles": NOTHING, "budget": OFF, "seed": {"0"},
     }),
+    "suggest_clr, minutes": (lambda o: o.suggest_clr, dict(minutes=0.05), {"minutes": NOTHING}),
     "compare_schedules": (lambda o: o.compare_schedules, dict(n_epoch=1, lr=1e-2, schedules=["constant"], seeds=1), {
         "n_epoch": NOTHING, "lr": OFF, "schedules": NOTHING, "seeds": NOTHING, "baseline": OFF, "target": OFF | BELOW, "wd": OFF | ZEROS,
         "cbs": EMPTY, "init": OFF | CALLABLE,
