@@ -11,7 +11,7 @@ PACKAGE = ROOT / "fastai_clr"
 # From the top down: a wing imports only those below it. Beside each, the packages it may need when it is imported.
 WINGS = {
     "all": set(),
-    "learner": {"PIL", "fastai", "fastcore", "fastprogress", "numpy", "pandas", "torch"},
+    "learner": {"PIL", "cloudpickle", "fastai", "fastcore", "fastprogress", "joblib", "numpy", "pandas", "torch"},
     "lr_scheduler": {"torch"},
     "report": {"numpy", "pandas", "scipy"},
     "record": {"numpy"},

@@ -80,7 +80,7 @@ def pasted(tmp_path_factory):
 @pytest.mark.slow
 def test_the_code_of_the_readme_runs_in_order_as_it_is_typed(pasted):
     assert len(re.findall("```(?:python|pycon)\n", README)) > 8
-    assert len(pasted["comparison"].runs) == 4 * 4 and pasted["learn"].sched.val_losses  # the parts of four processes
+    assert len(pasted["comparison"].runs) == 4 * 4 and pasted["learn"].sched.val_losses  # four seeds
 
 
 def test_the_readme_is_read_in_minutes():

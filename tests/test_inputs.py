@@ -12,7 +12,16 @@ from fastai.metrics import accuracy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, plot_schedules
+from fastai_clr.all import (
+    CircularLR,
+    CircularLRBeta,
+    CLRCallback,
+    Constant,
+    Cooldown,
+    CosAnneal,
+    Cycles,
+    plot_schedules,
+)
 from fastai_clr.learner.calls.plot_schedule import plan_of, preview
 from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.schedules import by_name
@@ -27,6 +36,7 @@ plain = st.one_of(
     st.builds(lambda div, pct, moms: CircularLRBeta(div, pct, *moms), numbers, st.floats(0, 99.9), moms),
     st.just(CosAnneal()),
     st.just(Constant()),
+    st.builds(Cooldown, numbers),
 )
 shaped = st.builds(
     partial(CircularLR, mom_a=0.95, mom_b=0.85), numbers, numbers, cosine=st.booleans(),
@@ -208,8 +218,9 @@ ARGUMENTS = {  # what is called, with what, and for each argument the values abo
     }),
     "plot_schedule": (lambda o: o.plot_schedule, TRIANGLE_07, {"lrs": NOTHING, "n_cycle": NOTHING, "cycle_mult": NOTHING, "use_clr": OFF, "ax": OFF}),
     "suggest_clr": (lambda o: o.suggest_clr, dict(n_epoch=1, lr=1e-2), {
-        "n_epoch": NOTHING, "lr": OFF, "n_cycles": NOTHING, "budget": ZEROS, "seed": {"0"},
+        "n_epoch": NOTHING, "lr": OFF, "n_cycles": NOTHING, "budget": OFF, "seed": {"0"},
     }),
+    "suggest_clr, minutes": (lambda o: o.suggest_clr, dict(minutes=0.05), {"minutes": NOTHING}),
     "compare_schedules": (lambda o: o.compare_schedules, dict(n_epoch=1, lr=1e-2, schedules=["constant"], seeds=1), {
         "n_epoch": NOTHING, "lr": OFF, "schedules": NOTHING, "seeds": NOTHING, "baseline": OFF, "target": OFF | BELOW, "wd": OFF | ZEROS,
         "cbs": EMPTY, "init": OFF | CALLABLE,

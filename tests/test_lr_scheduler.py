@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from fastai_clr import CircularLR, CircularLRBeta, CosAnneal, Cycles, Schedule
+from fastai_clr import CircularLR, CircularLRBeta, Cooldown, CosAnneal, Cycles, Schedule
 from fastai_clr.lr_scheduler import CLRScheduler
 from helpers import DIGITS, OPTIMIZERS, PIXELS, Probe
 
@@ -348,6 +348,15 @@ def test_lr_sets_the_peaks_after_another_scheduler(opt_func, lr, peaks):
     factors = SCHEDULE.at(np.arange(20), Cycles(1, 20))[0]
     np.testing.assert_allclose(held[:, :, 0], factors[:, None] * peaks, rtol=1e-6)  # a rate that is a tensor is float32
     assert [float(group["initial_lr"]) for group in opt.param_groups] == pytest.approx(peaks)
+
+
+def test_a_cooldown_continues_the_rates_that_another_scheduler_has_left():
+    opt = optimizer(SGD, momentum=0.9)
+    train(opt, ExponentialLR(opt, 0.9), 3)
+    rates = [group["lr"] for group in opt.param_groups]
+    held = train(opt, CLRScheduler(opt, Cooldown(10), 4, lr=rates), 4)
+    falling = np.linspace(1, 0.1, 5)[1:, None]  # one step below the rate held, to a tenth
+    np.testing.assert_allclose(held[:, :, 0], falling * [0.729e-2, 0.729e-3], rtol=1e-12)
 
 
 def test_without_lr_the_peaks_are_the_initial_rates_where_there_are_any():

@@ -86,7 +86,7 @@ def test_suggestions(sample):
     assert from_race.call == "learn.fit_clr(2, 0.1, div=10, cut_div=10)" and "13 batches" in from_race.why
     assert from_race.trials.peak.tolist() == [0.01, 0.032, 0.1]
     np.testing.assert_allclose(from_race.trials.valid_loss, [1.7282, 0.9663, 0.8777], atol=1e-4)
-    assert len(from_finders.plot().lines) == 4  # three runs of lr_find and the peak
+    assert from_finders.n_epoch is None and "lr_find" in from_finders._repr_html_()  # a guess, which has no picture now
     assert "<td>0.032</td>" in from_race._repr_html_()
 
 

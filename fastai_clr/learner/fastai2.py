@@ -98,6 +98,11 @@ def compile_contexts(module: nn.Module) -> list[Any]:
     return [vars(m)["dynamo_ctx"] for m in module.modules() if "dynamo_ctx" in vars(m)]
 
 
+def is_compiled_in_place(module: nn.Module) -> bool:
+    """Whether `Module.compile` has compiled the module; a pickle leaves that out."""
+    return vars(module).get("_compiled_call_impl") is not None
+
+
 def compile_as(module: nn.Module, original: nn.Module) -> None:
     """Compile the modules that `Module.compile` has compiled in the original: `deepcopy` does not copy that."""
     for m, o in zip(module.modules(), original.modules()):

@@ -3,6 +3,6 @@
 from .axes import BATCHES
 from .gains import metrics
 from .rates import rates, several
-from .results import cell, comparison, curve, finders, race
+from .results import cell, comparison, curve, race
 
-__all__ = ["BATCHES", "cell", "comparison", "curve", "finders", "metrics", "race", "rates", "several"]
+__all__ = ["BATCHES", "cell", "comparison", "curve", "metrics", "race", "rates", "several"]

@@ -1,7 +1,7 @@
 """Losses, races, comparisons of schedules, and pictures for notebook cells."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .axes import Axes, GivenAxes
 
 SCREEN_DPI = 72  # of a picture in a notebook cell, as in Jupyter's own
+OFF_THE_PICTURE = 20  # times as far above the lowest loss of a race as their median
 
 
 def comparison(
@@ -95,48 +96,31 @@ def curve(x: ArrayLike, y: ArrayLike, xlabel: str, ylabel: str, log: bool = Fals
     return ax
 
 
-def finders(curves: Sequence[tuple[Sequence[float], Sequence[float]]], chosen: float, ax: "GivenAxes" = None) -> "Axes":
-    """Draw the loss of each run of `lr_find` against the rate, and mark the rate that was chosen.
-
-    Each curve is a pair of rates and losses, one per batch.
-    """
-    ax = one_axes(ax)
-    for rates, losses in curves:
-        draw_line(ax, rates, losses, linewidth=1.2)
-    ax.set(xlabel="learning rate (log scale)", ylabel="training loss (smoothed)")
-    log_rates(ax)
-    low = min(o for _, losses in curves for o in losses if isfinite(o))
-    high = max(losses[0] for _, losses in curves)
-    ax.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))  # not as far as it diverges
-    _mark_chosen(ax, chosen)
-    return ax
-
-
 def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "GivenAxes" = None) -> "Axes":
     """Draw the loss after each short cycle against its peak rate, with a line through the means; mark the choice.
 
-    There is one loss per peak, nan for a cycle that diverged.
+    There is one loss per peak, nan for a cycle that diverged. A loss too high for the picture is written at its edge.
     """
     ax = one_axes(ax)
     peaks, losses = np.asarray(peaks, dtype=float), np.asarray(losses, dtype=float)
     tried = np.unique(peaks)
     means = np.array([np.mean(losses[peaks == o]) for o in tried])
-    (mean,) = ax.plot(tried[np.isfinite(means)], means[np.isfinite(means)], linewidth=1)
-    ax.plot(peaks, losses, "o", color=mean.get_color())
+    finite = means[np.isfinite(means)]
+    top = finite.min() + OFF_THE_PICTURE * (np.median(finite) - finite.min()) if len(finite) > 2 else finite.max()
+    drawn = means <= top
+    (mean,) = ax.plot(tried[drawn], means[drawn], linewidth=1)
+    ax.plot(peaks, np.where(np.isin(peaks, tried[drawn]), losses, np.nan), "o", color=mean.get_color())
     ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
     lay_out(ax)
     labelled = tried[:: ceil(len(tried) * TICK_LABEL / width_of(ax))]
     ax.set_xticks(labelled, [f"{peak:.2g}" for peak in labelled])
     ax.minorticks_off()
-    for peak in np.unique(peaks[~np.isfinite(losses)]):
-        ax.text(peak, 0.97, "diverged", rotation=90, ha="center", va="top", transform=ax.get_xaxis_transform())
-    _mark_chosen(ax, chosen)
-    return ax
-
-
-def _mark_chosen(ax: "Axes", chosen: float) -> None:
+    for peak, loss in zip(tried[~drawn], means[~drawn]):
+        words = f"{loss:.2g}" if isfinite(loss) else "diverged"
+        ax.text(peak, 0.97, words, rotation=90, ha="center", va="top", transform=ax.get_xaxis_transform())
     ax.axvline(chosen, color="grey", linestyle="--", linewidth=1)
     ax.set_title(f"suggested peak {chosen:.3g}", loc="left", fontsize="medium")
+    return ax
 
 
 def cell(draw: Callable[[], Any]) -> str:

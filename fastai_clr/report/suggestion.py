@@ -1,6 +1,6 @@
 """The result of `learn.suggest_clr`: the numbers, the reasons for them, and the picture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
@@ -20,9 +20,20 @@ if TYPE_CHECKING:
 class Trial:
     """A short whole cycle at one peak rate.
 
-    peak: peak rate, as `fit` takes it. seed: of the random numbers.
-    batches: number trained; a cycle that diverges stops early. valid_loss: None without a validation.
-    train_loss: smoothed. diverged: whether the loss did.
+    Attributes
+    ----------
+    peak
+        Peak rate, as `fit` takes it.
+    seed
+        Of the random numbers.
+    batches
+        Number trained; a cycle that diverges stops early.
+    valid_loss
+        None without a validation.
+    train_loss
+        Smoothed.
+    diverged
+        Whether the loss was no longer finite.
     """
 
     peak: Peak
@@ -40,20 +51,33 @@ class Suggestion:
     It stands for its rate where `fit`, `fit_clr`, `plot_schedule`, `compare_schedules` and `CLRScheduler` take one; in
     `fit_clr` for its div and cut_div, too: `learn.fit_clr(5, suggestion)`.
 
-    lr: peak learning rate. div, cut_div: as in `CircularLR`. why: the reason for each, in sentences.
-    call: what to type.
-    trials: a pandas table with a row for each short cycle of the race: peak, seed, batches, valid_loss, train_loss,
-    diverged. Empty without a race.
-    finders: for each run of `lr_find` the rates and the losses, one per batch.
+    Attributes
+    ----------
+    lr
+        Peak learning rate.
+    div, cut_div
+        As in `CircularLR`.
+    why
+        The reasons, and how sure they are, in sentences.
+    call
+        What to type.
+    trials
+        A pandas table with a row for each short cycle of the race: peak, seed, batches, valid_loss, train_loss,
+        diverged.
+    n_epoch
+        Epochs of the fit that it is for; None in a pickle of 1.0.0.
+    seconds
+        What that fit takes on this machine; None in a pickle of 1.0.0.
     """
 
     lr: Peak
     div: float
     cut_div: float
-    why: str
+    why: str = field(compare=False)
     call: str
     trials: pd.DataFrame = field(compare=False)
-    finders: Sequence[tuple[Sequence[float], Sequence[float]]] = field(default=(), compare=False)
+    n_epoch: float | None = None
+    seconds: float | None = field(default=None, compare=False)
 
     def __iter__(self) -> Iterator[Peak | str]:
         yield from (self.lr, self.div, self.cut_div, self.why)
@@ -73,24 +97,34 @@ class Suggestion:
         return f"{self.call}\n{fill(self.why, 79)}"
 
     def plot(self, ax: "GivenAxes" = None) -> "Axes":
-        """Draw the measurements that chose the peak, and mark it; returns the axes.
+        """Draw the losses of the race's longest cycles against their peaks, and mark the choice.
 
-        After a race: the losses of its cycles against their peaks, else the loss of `lr_find` against the rate.
-        ax: axes to draw on; None makes a figure. Raises ValueError if nothing was measured, because the peak was given.
+        Parameters
+        ----------
+        ax
+            Axes to draw on; None makes a figure.
+
+        Returns
+        -------
+        The axes.
+
+        Raises
+        ------
+        ValueError
+            If there was no race: a pickle of 1.0.0 may hold a guess.
         """
-        chosen = highest_rate(self.lr)
-        if len(self.trials):
-            column = "train_loss" if self.trials["valid_loss"].isna().all() else "valid_loss"
-            losses = self.trials[column].where(~self.trials["diverged"])
-            label = {"valid_loss": "validation loss", "train_loss": "training loss (smoothed)"}[column]
-            return plot.race(self.trials["peak"].map(highest_rate), losses, chosen, label, ax)
-        if not self.finders:
-            raise ValueError("a suggestion with lr= and without a budget has nothing to plot: try budget=1")
-        return plot.finders(self.finders, chosen, ax)
+        if not len(self.trials):
+            raise ValueError("a suggestion of 1.0.0 that was no race has nothing to plot")
+        longest = self.trials["batches"] == self.trials["batches"].max()
+        trials = self.trials.loc[longest | self.trials["diverged"]]
+        column = "train_loss" if trials["valid_loss"].isna().all() else "valid_loss"
+        losses = trials[column].where(~trials["diverged"])
+        label = {"valid_loss": "validation loss", "train_loss": "training loss (smoothed)"}[column]
+        return plot.race(trials["peak"].map(highest_rate), losses, highest_rate(self.lr), label, ax)
 
     def _repr_html_(self) -> str:
         words = f"<p><code>{escape(self.call)}</code></p><p>{escape(self.why)}</p>"
         if len(self.trials):
             table = self.trials.assign(peak=self.trials["peak"].map(peak_in_words))
             words += table.to_html(index=False, float_format="{:.4g}".format)
-        return words + (plot.cell(self.plot) if len(self.trials) or self.finders else "")
+        return words + (plot.cell(self.plot) if len(self.trials) else "")

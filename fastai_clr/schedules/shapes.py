@@ -234,8 +234,8 @@ class Cooldown(Schedule):
 
     Raises
     ------
-    TypeError or ValueError
-        For a value of the wrong kind or out of range.
+    TypeError, ValueError
+        If a value is of the wrong kind or out of range.
 
     Notes
     -----

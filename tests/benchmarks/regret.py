@@ -1,20 +1,14 @@
 """What a rule for the peak costs those who follow it, from the figures in advice.csv: `advice.py rules`."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
-from advice import BUDGETS, FALLS, MEASURES, PAIRS, PEAKS, SHARES, rows
+from advice import BUDGETS, FINDERS, MEASURES, PAIRS, PEAKS, REAL_SIZE, SHARES, rows
 
-RULES = {  # what each takes from the figures of `find`
-    "lr_find's valley": ("valley", 1),
-    "lr_find's valley * 10": ("valley", 10),
-    "lr_find's minimum": ("minimum", 1),
-    "lr_find's steep": ("steep", 1),
-    "lr_find's slide": ("slide", 1),
-    "suggest_clr, one curve": ("guess of one", 1),
-    "suggest_clr": ("guess", 1),
-}
+from fastai_clr.learner.trials.race import Race
+from fastai_clr.report import Trial
 
 
 class Measured:
@@ -50,13 +44,17 @@ class Measured:
         short = self.best - np.interp(np.log10(peaks), np.log10(PEAKS), self.means)
         return (short.mean() / self.sd, self.in_points(short.mean())) if len(peaks) else (math.nan, math.nan)
 
-    def found(self, what, factor=1.0):
-        return self.of["find", None, what] * factor
+    def found(self, what):
+        return self.of["find", None, what]
 
     def raced(self, budget):
         """The peaks of `suggest_clr(budget=...)`: 0.032 counts as 0.03 of the grid, which may be the edge of a cliff."""
-        peaks = self.of.get((f"race {budget}", None, "peak"), [])
-        return [min(PEAKS, key=lambda o: abs(math.log(o / peak))) for peak in peaks]
+        return [nearest(PEAKS, peak) for peak in self.of.get((f"race {budget}", None, "peak"), [])]
+
+    def cost(self, budget):
+        """The batches that `suggest_clr(budget=...)` trains."""
+        batches = self.of.get((f"race {budget}", None, "batches"), [])
+        return np.mean(batches) if len(batches) else math.nan
 
     def race(self, share, measure, n_seeds=1):
         """The peaks of the lowest loss or best metric in one cycle for each of the peaks of the grid, by seed.
@@ -72,41 +70,84 @@ class Measured:
         return np.array(PEAKS)[values.argmin(0)]
 
 
-def chosen_on(tasks):
-    """The part of the fall and the factor of least mean regret on these tasks, where a regret counts as 10 sd at most."""
-    choices = [(f"fall {o}", factor) for o in FALLS for factor in 10 ** np.linspace(-1.5, 0.5, 41)]
-    return min(choices, key=lambda c: np.mean([min(o.regret(o.found(*c))[0], 10) for o in tasks]))
+def nearest(peaks, peak):
+    return min(peaks, key=lambda o: abs(math.log(o / peak)))
 
 
 def print_rules():
-    names = dict.fromkeys(o[0] for o in rows() if o[1] == "1")
-    tasks = [Measured(name) for name in names if rows(name, "find")]
-    halves = tasks[::2], tasks[1::2]
-    columns = {name: [o.regret(o.found(*rule)) for o in tasks] for name, rule in RULES.items()}
-    choices = [chosen_on(halves[1]), chosen_on(halves[0])]  # each half by the choice of the other
-    for which, (fall, factor) in zip(["odd", "even"], choices):
-        print(f"Chosen on the tasks of {which} index: {fall} / {1 / factor:.2g}")
-    columns["chosen on the other half"] = [o.regret(o.found(*choices[i % 2])) for i, o in enumerate(tasks)]
+    tasks = [Measured(name) for name in dict.fromkeys(o[0] for o in rows() if o[1] == "1")]
+    columns = {f"lr_find's {what}": [o.regret(o.found(what)) for o in tasks] for what in FINDERS}
     columns |= {f"always {peak:g}": [o.regret([peak]) for o in tasks] for peak in (3e-3, 1e-2, 3e-2)}
-    for share in SHARES:
-        for n_seeds in (1, 8):
-            columns |= {
-                f"all peaks at {share}, {o}" + f", mean of {n_seeds}" * (n_seeds > 1): [
-                    t.regret(t.race(share, o, n_seeds)) for t in tasks
-                ]
-                for o in (MEASURES if n_seeds == 1 and share != "1" else ["valid_loss", "metric"])
-            }
+    for share, n_seeds in product(SHARES, (1, 8)):
+        which = MEASURES if n_seeds == 1 and share != "1" else ["valid_loss", "metric"]
+        several = f", mean of {n_seeds}" * (n_seeds > 1)
+        columns |= {
+            f"all peaks at {share}, {o}{several}": [t.regret(t.race(share, o, n_seeds)) for t in tasks] for o in which
+        }
     for budget in BUDGETS:
         columns[f"suggest_clr, budget={budget}"] = [o.regret(o.raced(budget)) for o in tasks]
     for i, unit in enumerate(["standard deviations of the seeds", "points"]):
         regrets = pd.DataFrame({k: [o[i] for o in v] for k, v in columns.items()}, index=[o.name for o in tasks]).T
-        summary = pd.DataFrame(
-            {"mean": regrets.mean(axis=1), "median": regrets.median(axis=1), "worst": regrets.max(axis=1)}
+        print(
+            f"\nRegret in {unit}, of {len(tasks)} tasks\n\n{summary(regrets).to_string(float_format='{:.2f}'.format)}"
         )
-        summary["even"], summary["odd"] = regrets.iloc[:, ::2].mean(axis=1), regrets.iloc[:, 1::2].mean(axis=1)
-        print(f"\nRegret in {unit}, of {len(tasks)} tasks\n\n{summary.to_string(float_format='{:.2f}'.format)}")
         print(f"\n{regrets.T.to_string(float_format='{:.1f}'.format)}")
+    print_price(tasks)
+    print_real_size()
     print_pairs([o for o in tasks if rows(o.name, "pair 100/10")])
+
+
+def summary(regrets):
+    """Over all tasks, over those whose half chose the rules of the race, and over the others."""
+    parts = {"": regrets, "chosen on, ": regrets.iloc[:, ::2], "others, ": regrets.iloc[:, 1::2]}
+    return pd.DataFrame({f"{k}{how}": getattr(o, how)(axis=1) for k, o in parts.items() for how in ("mean", "max")})
+
+
+def print_price(tasks):
+    """What a user pays for each budget and gets for it, on the tasks that did not choose the race's rules."""
+    table = {}
+    for budget in BUDGETS:
+        own = [o for o in tasks[1::2] if len(o.raced(budget))]
+        regrets, costs = [o.regret(o.raced(budget))[0] for o in own], [o.cost(budget) for o in own]
+        fits = [cost / o.n_batches for cost, o in zip(costs, own)]
+        table["the default" if budget is None else f"{budget:g}"] = {
+            "tasks": len(own), "batches": np.mean(costs), "at most": max(costs, default=math.nan), "fits": np.mean(fits),
+            "fits at most": max(fits, default=math.nan), "regret": np.mean(regrets), "at worst": max(regrets, default=math.nan),
+        }  # fmt: skip
+    print(
+        f"\nPrice and regret by budget, other half\n\n{pd.DataFrame(table).T.to_string(float_format='{:.2f}'.format)}"
+    )
+
+
+def replayed(cycles, n_budget, n_batches, seed):
+    """The peak that a race finds which looks up its losses, interpolated in the logarithm of a cycle's length."""
+    rng = np.random.default_rng(seed)
+    losses = {key: own.to_numpy() for key, own in cycles.groupby(["n_batches", "peak"])["valid_loss"]}
+    lengths, peaks = sorted({n for n, _ in losses}), sorted({peak for _, peak in losses})
+
+    def look_up(peak, seed, n):
+        known = [losses[o, nearest(peaks, peak)][rng.integers(3)] for o in lengths]
+        return Trial(peak, seed, n, np.interp(math.log(n), np.log(lengths), known), 0.0, False)
+
+    race = Race(0.01, 0, look_up)
+    race.run(n_budget, n_batches)
+    return race.best
+
+
+def print_real_size():
+    """Points of accuracy below the best peak; the shortest cycles that were measured have 50 batches."""
+    table = {}
+    for name, own in pd.read_csv(REAL_SIZE).groupby("task"):
+        n_batches = own["n_batches"].max()
+        reached = 100 * own[own["n_batches"] == n_batches].groupby("peak")["accuracy"].mean()
+        for budget in (None, 0.1, 0.25, 0.5, 1):
+            n = 300 if budget is None else int(budget * n_batches)
+            found = [replayed(own[own["n_batches"] < n_batches], n, n_batches, seed) for seed in range(100)]
+            regrets = [reached.max() - reached[nearest(list(reached.index), peak)] for peak in found]
+            table[name, "the default" if budget is None else f"{budget:g}"] = {"batches": n, "mean": np.mean(regrets), "worst": max(regrets)}  # fmt: skip
+    print(
+        f"\nReplayed on tasks of real size, in points\n\n{pd.DataFrame(table).T.to_string(float_format='{:.2f}'.format)}"
+    )
 
 
 def print_pairs(tasks):

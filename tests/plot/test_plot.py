@@ -166,7 +166,6 @@ ONE = lambda ax: plot.curve([1, 2], [3, 4], "x", "y", ax=ax)  # noqa: E731
         (ONE, 2, "ax should be matplotlib axes, but given 2 axes"),
         (lambda ax: plot.metrics([1], [2], "y", ax=ax), 3, "ax should be matplotlib axes, but given 3 axes"),
         (lambda ax: plot.race([1], [2], 1, "y", ax), 2, "ax should be matplotlib axes, but given 2 axes"),
-        (lambda ax: plot.finders([([1, 2], [3, 4])], 1, ax), 2, "ax should be matplotlib axes, but given 2 axes"),
         (lambda ax: plot.rates(RATES, MOMENTUMS, ax=ax), 3, "ax should be matplotlib axes, or a pair of them for rates and momentum, but given 3 axes"),
         (lambda ax: plot.several({"a": (RATES[0], None)}, ax=ax), "x", "ax should be matplotlib axes, or a pair of them"),
         (lambda axes: compared(axes, ["a"]), 1, "axes should be 3 matplotlib axes, but given 1 axes"),

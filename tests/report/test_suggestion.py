@@ -17,12 +17,11 @@ TRIALS = [
     Trial(0.1, 0, 7, None, 90.0, True),
     Trial(0.032, 1, 60, 0.44, 0.5, False),
 ]
-CURVES = [([1e-5, 1e-3, 1e-1, 1.0], [2.3, 2.2, 1.5, 40.0]), ([1e-5, 1e-3, 1e-1], [2.4, 2.2, 1.6])]
 
 
-def suggestion(trials=(), finders=(), lr=0.032, why="Because."):
+def suggestion(trials=(), lr=0.032, why="Because."):
     table = pd.DataFrame([asdict(o) for o in trials], columns=list(Trial.__dataclass_fields__))
-    return Suggestion(lr, 10, 10, why, "learn.fit_clr(3, 0.032, div=10, cut_div=10)", table, finders)
+    return Suggestion(lr, 10, 10, why, "learn.fit_clr(3, 0.032, div=10, cut_div=10)", table, 3, 40.0)
 
 
 def test_it_unpacks_and_says_what_to_type():
@@ -69,26 +68,27 @@ def test_the_peak_of_several_groups_is_drawn_at_the_highest():
     assert ax.lines[1].get_xdata().tolist() == [1e-2] and ax.lines[2].get_xdata()[0] == 1e-2
 
 
-def test_the_picture_of_lr_find_is_not_drawn_as_far_as_it_diverges():
-    ax = suggestion(finders=CURVES).plot()
-    assert [line.get_xdata().tolist() for line in ax.lines[:2]] == [x for x, _ in CURVES]
-    assert ax.lines[2].get_xdata()[0] == 0.032 and ax.get_ylim()[1] < 3 and ax.get_xscale() == "log"
-    own = plt.subplots()[1]
-    assert suggestion(finders=CURVES).plot(own) is own
+def test_the_picture_shows_the_longest_cycles_alone():
+    short = [Trial(0.01, 0, 10, 2.2, 2.3, False), Trial(1.0, 0, 10, 2.1, 2.3, False)]
+    assert suggestion(short + TRIALS).plot().lines[1].get_xdata().tolist() == [0.01, 0.032, 0.1, 0.032]
 
 
-def test_a_given_peak_has_nothing_to_plot():
-    with pytest.raises(ValueError, match="with lr= and without a budget has nothing to plot: try budget=1"):
+def test_a_loss_far_above_the_others_is_written_at_the_edge():
+    ax = suggestion([*TRIALS[:2], Trial(0.32, 0, 60, 3.2e7, 1e7, False)]).plot()
+    assert ax.lines[0].get_ydata().tolist() == [0.5, 0.4] and ax.get_ylim()[1] < 1
+    assert [(o.get_text(), o.get_position()[0]) for o in ax.texts] == [("3.2e+07", 0.32)]
+
+
+def test_a_guess_of_1_0_0_has_nothing_to_plot():
+    with pytest.raises(ValueError, match="a suggestion of 1.0.0 that was no race has nothing to plot"):
         suggestion().plot()
+    assert "<table" not in suggestion()._repr_html_() and "<img" not in suggestion()._repr_html_()
 
 
 def test_a_cell_shows_what_to_type_why_the_trials_and_the_picture():
     html = suggestion(TRIALS, why="1 < 2")._repr_html_()
     assert "<code>learn.fit_clr(3, 0.032, div=10, cut_div=10)</code>" in html and "<p>1 &lt; 2</p>" in html
     assert html.count("<tr") == 5 and html.count("data:image/png") == 1 and plt.get_fignums() == []
-    finders = suggestion(finders=CURVES)._repr_html_()
-    assert "<table" not in finders and finders.count("data:image/png") == 1
-    assert "<table" not in suggestion()._repr_html_() and "<img" not in suggestion()._repr_html_()
 
 
 def test_it_unpickles_in_a_process_that_has_not_imported_fastai(tmp_path):

@@ -7,13 +7,13 @@ import torch
 from fastai.learner import Learner
 from torch import nn
 
-from ...schedules.checks import check_number
+from ...schedules.checks import PerGroup, check_number
 from ...schedules.shapes import Cooldown
 from ..loop.callback import CLRCallback
 from ..loop.ending import FitEnd, fit_end
 from ..loop.loaders import batches_per_epoch
 from ..loop.running import say
-from .arguments import as_callbacks, clipping
+from .arguments import Callbacks, as_callbacks, clipping
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
@@ -27,8 +27,8 @@ def fit_cooldown(
     n_epoch: float | None = None,
     div: float = 10,
     *,
-    wd: Any = None,
-    cbs: Any = None,
+    wd: "PerGroup | None" = None,
+    cbs: "Callbacks | None" = None,
     start_epoch: int = 0,
 ) -> Callable[[], None]:
     """End a fit that was stopped, or that has no end of its own: the learning rates fall from where they are.
@@ -44,19 +44,19 @@ def fit_cooldown(
     div
         Every parameter group falls from the rate that it had in the last batch to that rate divided by div, at least 1.
     wd
-        Weight decay for this fit, a number or one for each parameter group. None is that of the fit it continues; after
-        `learn.load` that of the Learner.
+        Weight decay of this fit: a number, or one per parameter group. None is that of the fit it continues; after
+        `learn.load` it is `learn.wd`.
     cbs
-        As in `Learner.fit`.
+        fastai 2 callbacks of this fit, as instances or classes.
     start_epoch
         To resume a cooldown, load its checkpoint, and skip the epochs before this one. n_epoch is that of the whole
         cooldown.
 
     Raises
     ------
-    TypeError or ValueError
-        For an argument of the wrong kind or out of range, if no fit has trained with this optimizer, and if a weight is
-        not finite; before anything changes.
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, if no fit has trained with this optimizer, or if a weight
+        is not finite; before anything changes.
 
     Notes
     -----

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, product
-from time import perf_counter
+from itertools import product
 from typing import Any
 
 from fastai.callback.core import Callback
@@ -25,8 +24,8 @@ from ..calls.short_errors import plan_then_run
 from ..loop.callback import CLRCallback
 from ..loop.loaders import batches_per_epoch
 from .interruption import run_experiment
+from .jobs import Recipe, Task, Trainer, number_of_jobs
 from .progress import ExperimentBar
-from .sandbox import Sandbox
 
 FIRST_GRID_SEED = 10_000  # above what people give as seeds, on several machines, too
 DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
@@ -47,37 +46,78 @@ def compare_schedules(
     wd: Any = None,
     cbs: Any = None,
     init: Callable[[Any], Any] | None = None,
+    n_jobs: int | None = None,
 ) -> Callable[[], Comparison]:
     """Train with each schedule from the same weights on the same batches, once for each seed, and compare.
 
-    n_epoch: epochs of each run. wd, cbs: as in `fit`, for every run.
-    lr: peak learning rate as in `fit`, or a dict of peak rates by the names of the schedules; None is `learn.lr`.
-    schedules: a dict by name, or a list. Each is one of our schedules, a name ('constant', 'cosine', 'cosine_07',
-    'one_cycle', which is fastai's own `fit_one_cycle`, 'clr(32,5)', 'clr_beta(10,10)'), a `CLRCallback` for several
-    cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict of them.
-    seeds: how many, or which. A seed fixes the order of the batches, augmentation and dropout.
-    lr_grid: instead of `lr`, a list of peak rates, each as `lr`. Every schedule takes the one with which it trains best
-    in runs of its own: schedules x rates x `grid_seeds` of them. At one peak for all a comparison misleads.
-    grid_seeds: how many seeds choose the peaks, or which; they differ from `seeds`, and count from 10000.
-    baseline: the name of the schedule that the others are compared with; None is the first one.
-    target: a value of the first metric, without metrics of the validation loss; the table reports the first epoch that
-    reaches it. None is the baseline's mean final value.
-    init: a function that gives the model new weights; each run calls it after setting the seed. None: each run starts
-    from the Learner's weights.
+    Parameters
+    ----------
+    n_epoch
+        Epochs of each run.
+    lr
+        Peak learning rate, as `fit` takes it, or a dict of peak rates by the names of the schedules. None is
+        `learn.lr`.
+    schedules
+        A dict by name, or a list. Each is one of our schedules, a name ('constant', 'cosine', 'cosine_07',
+        'one_cycle', which is fastai's own `fit_one_cycle`, 'clr(32,5)', 'clr_beta(10,10)'), a `CLRCallback` for
+        several cycles, or what `ParamScheduler` takes: a function of the position in the fit to the rate, or a dict
+        of them.
+    seeds
+        How many, or which. A seed fixes the order of the batches, augmentation and dropout.
+    lr_grid
+        Instead of `lr`, a list of peak rates, each as `lr`. Every schedule takes the one with which it trains best in
+        runs of its own: schedules x rates x `grid_seeds` of them. At one peak for all a comparison misleads.
+    grid_seeds
+        How many seeds choose the peaks, or which. They differ from `seeds`, and count from 10000.
+    baseline
+        Name of the schedule that the others are compared with. None is the first one.
+    target
+        Value of the first metric, without metrics of the validation loss; the table reports the first epoch that
+        reaches it. None is the baseline's mean final value.
+    wd
+        Weight decay of every run, as `fit` takes it.
+    cbs
+        Callbacks for every run; each run trains copies of them.
+    init
+        Function that gives the model new weights; each run calls it after setting the seed. None: each run starts
+        from the Learner's weights.
+    n_jobs
+        Runs that train side by side, each in a process of its own; -1 is one for each core. None is one run after the
+        other in this process, or what `joblib.parallel_config` says.
 
-    Each run trains a copy of the Learner and of `cbs`; the Learner itself is left alone. There is one copy at a time,
-    which takes the memory of a second model and its optimizer. The optimizer is of the kind and with the
-    hyper-parameters of `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes
-    that show, log or save do not take part, nor do callbacks with `take_part = False`, on the instance or its class.
-    Every other callback runs in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of
-    a copy is a temporary folder. A bar shows the epochs of all runs. An interruption keeps the comparison of the
-    finished runs in `learn.interrupted`.
+    Returns
+    -------
+    The runs, and what they say of the schedules.
 
-    Raises TypeError or ValueError, before anything is trained, for an argument of the wrong kind or out of range, in
-    several processes, and for a splitter, loss, metric, hook or callback that looks up the Learner or its model by
-    name, say as a global: a function is not copied and would use the original. With an `init` that replaces parameters,
-    `opt_func` has to make an optimizer like `learn.opt`.
+    Raises
+    ------
+    TypeError
+        For an argument of the wrong kind, before anything is trained.
+    ValueError
+        For an argument out of range, and in several ranks, before anything is trained. So is a splitter, loss, metric,
+        hook or callback that looks up the Learner or its model by name, say as a global: a function is not copied and
+        would use the original. With an `init` that replaces parameters, `opt_func` has to make an optimizer like
+        `learn.opt`. With `n_jobs`, the Learner has to be picklable.
 
+    Notes
+    -----
+    Each run trains a copy of the Learner; the Learner itself is left alone. There is one copy at a time, which takes
+    the memory of a second model and its optimizer. The optimizer is of the kind and with the hyper-parameters of
+    `learn.opt`, if there is one, without its state. The Learner's callbacks of fastai's classes that show, log or save
+    do not take part, nor do callbacks with `take_part = False`, on the instance or its class. Every other callback runs
+    in each copy: give `take_part = False` to one of yours that writes a file. `learn.path` of a copy is a temporary
+    folder. A bar shows the epochs of all runs. An interruption keeps the comparison of the finished runs in
+    `learn.interrupted`.
+
+    With `n_jobs` joblib sends the Learner and its data to worker processes of this machine, or of the cluster that
+    `joblib.parallel_config(backend="dask")` names. A worker takes seconds to start and waits some minutes for the next
+    comparison. It holds a Learner and a copy, on the Learner's own device: all workers share the memory of one GPU.
+    Each trains with this process's `torch.get_num_threads()`, so that the numbers are those of one run after the other,
+    to the last bit on this machine, up to rounding on another. Other settings of this process (torch's default dtype or
+    its deterministic algorithms, say) do not reach a worker. Where joblib has only threads, one run trains at a time.
+
+    Examples
+    --------
     >>> comparison = learn.compare_schedules(1, 1e-2, {"flat": "constant", "triangle": "clr(32,5)"}, seeds=2)
     >>> list(comparison.table.index)
     ['flat', 'triangle']
@@ -99,36 +139,31 @@ def compare_schedules(
     wd = check_per_group("wd", wd, n_groups, least=0)
     cbs = as_callbacks(cbs)
     check_events([*self.cbs, *cbs])
-    schedulers = {name: _scheduler(name, schedule) for name, schedule in schedules.items()}
-    for name, own in schedulers.items():
+    fits = {name: _fit_with(name, schedule, cbs) for name, schedule in schedules.items()}
+    for name, (_, own) in fits.items():
         for peak in peaks[name]:
-            preview(plan_of_native(self, n_epoch, peak, wd, [*own, *cbs]))  # raises what the fit would
-    box = Sandbox(self, [*chain(*schedulers.values()), *cbs])
-    on_grid = [(name, seed, peak) for seed in grid_seeds for name in schedules for peak in peaks[name]]
+            preview(plan_of_native(self, n_epoch, peak, wd, own))  # raises what the fit would
+    on_grid = [
+        Task(name, seed, peak, f"{name}, peak {peak_in_words(peak)}, seed {seed}")
+        for seed in grid_seeds
+        for name in schedules
+        for peak in peaks[name]
+    ]
+    # A seed at a time: an interruption leaves what can be compared.
+    pairs = list(product(seeds, schedules))
+    trainer = Trainer(Recipe(self, fits, n_epoch, wd, init), number_of_jobs(n_jobs, max(len(on_grid), len(pairs))))
     best = {name: grid[0] for name, grid in peaks.items()}
-    grid_runs: list[Run] = []
-    runs: list[Run] = []
+    grid_runs: dict[int, Run] = {}
+    runs: dict[int, Run] = {}
 
     def train() -> None:
-        bar = ExperimentBar(self, (len(on_grid) + len(seeds) * len(schedules)) * n_epoch, batches_per_epoch(self.dls))
-        with bar, box, box:
-            for name, seed, peak in on_grid:
-                grid_runs.append(train_one(bar, name, seed, peak, f", peak {peak_in_words(peak)}"))
+        bar = ExperimentBar(self, (len(on_grid) + len(pairs)) * n_epoch, batches_per_epoch(self.dls))
+        with bar, trainer.box, trainer.box:
+            grid_runs.update(trainer.train(on_grid, bar))
             if grid_runs:
-                best.update(best_peaks(grid_runs, compared_columns(grid_runs)[1]))
-            # A seed at a time: an interruption leaves what can be compared.
-            for seed, name in product(seeds, schedules):
-                runs.append(train_one(bar, name, seed, best[name]))
-
-    def train_one(bar: ExperimentBar, name: str, seed: int, peak: Any, at: str = "") -> Run:
-        with box.copy(seed, init) as (twin, twin_cbs):
-            copies = dict(zip(map(id, box.cbs), twin_cbs))
-            own = [copies[id(cb)] for cb in [*schedulers[name], *cbs] if id(cb) in copies]
-            bar.begin(f"{name}{at}, seed {seed}", (len(grid_runs) + len(runs)) * n_epoch)
-            fit = twin.fit_one_cycle if schedules[name] == "one_cycle" else twin.fit
-            began = perf_counter()
-            fit(n_epoch, peak, wd=wd, cbs=[*own, bar])
-            return Run(name, seed, perf_counter() - began, twin, peak)
+                best.update(best_peaks(_in_order(grid_runs), compared_columns(_in_order(grid_runs))[1]))
+            tasks = [Task(name, seed, best[name], f"{name}, seed {seed}") for seed, name in pairs]
+            runs.update(trainer.train(tasks, bar, len(on_grid)))
 
     def compared(stop: KeyboardInterrupt | None) -> Comparison:
         if stop is not None and not runs:
@@ -142,7 +177,7 @@ def compare_schedules(
             "number of batches per epoch": batches_per_epoch(self.dls),
             "number of weights": sum(p.numel() for p in params(self.model) if not is_lazy(p)),
         }
-        return Comparison(runs, baseline, target, settings=settings, grid_runs=grid_runs)
+        return Comparison(_in_order(runs), baseline, target, settings=settings, grid_runs=_in_order(grid_runs))
 
     return partial(run_experiment, self, train, compared)
 
@@ -174,18 +209,23 @@ def _peaks(learn: Any, lr: Any, lr_grid: Any, schedules: dict[str, Any], n_group
     return dict.fromkeys(schedules, grid)
 
 
-def _scheduler(name: str, schedule: Any) -> list[Callback]:
-    """The callback that sets the rate for a schedule; none for 'one_cycle', which is fastai's own `fit_one_cycle`."""
+def _fit_with(name: str, schedule: Any, cbs: Sequence[Callback]) -> tuple[str, list[Callback]]:
+    """The Learner's method that trains with a schedule, and its callbacks: `cbs`, after the one that sets the rate."""
     import fastai.callback.schedule  # not before it is needed: see `is_callback`
 
     if schedule == "one_cycle":
-        return []
+        return "fit_one_cycle", [*cbs]
     schedule = named_schedules({name: schedule})[name]
     if isinstance(schedule, CLRCallback):
-        return [schedule]
+        return "fit", [schedule, *cbs]
     if isinstance(schedule, Schedule):
-        return [CLRCallback(schedule)]
-    return [fastai.callback.schedule.ParamScheduler(position_functions(name, schedule))]
+        return "fit", [CLRCallback(schedule), *cbs]
+    return "fit", [fastai.callback.schedule.ParamScheduler(position_functions(name, schedule)), *cbs]
+
+
+def _in_order(runs: dict[int, Run]) -> list[Run]:
+    """The runs by their numbers."""
+    return [runs[i] for i in sorted(runs)]
 
 
 def _in_words(schedule: Any) -> str:

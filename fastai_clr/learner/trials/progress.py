@@ -12,9 +12,16 @@ from ..fastai2 import instance_attribute
 
 
 class ExperimentBar(Callback):
-    """A bar over several fits, and the callback that moves it; silent for a Learner without a bar, as in `no_bar()`.
+    """A bar over several fits, and the callback that moves it.
 
-    total: what all the fits take, in batches or in epochs. n_iter: batches in such a unit.
+    Parameters
+    ----------
+    learn
+        The Learner; the bar is silent if it has none itself, as in `no_bar()`.
+    total
+        What all the fits take, in batches or in epochs.
+    n_iter
+        Batches in such a unit.
     """
 
     run_valid = False
@@ -49,6 +56,8 @@ class ExperimentBar(Callback):
             self._bar.comment = name.ljust(self._width)  # in a terminal a shorter line leaves the end of a longer one
             if self._bar.last_v is None:
                 self._bar.update(0)
+            if self._done:
+                self._bar.update(self._done)  # which also works out how long the rest will take
             self._draw()  # `update` leaves out what comes soon after another
 
     def after_batch(self) -> None:

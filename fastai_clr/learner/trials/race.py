@@ -1,122 +1,187 @@
-"""A race of short whole cycles at several peak rates, on copies of a Learner."""
+"""A race of short whole cycles at several peak rates: which comes next, which wins, and how sure that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite, log10
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
-from fastai.callback.core import Callback, CancelFitException
 
 from ...report.peaks import peak_in_words
 from ...report.suggestion import Trial
-from .progress import ExperimentBar
-from .sandbox import Sandbox
 
 FEWEST = 10  # batches in a cycle
-# Losses that differ by less say little. With budget=1 they do so in one of the 20 tasks in tests/benchmarks/advice.py,
-# where the suggestion costs most.
-TELLING = 0.02
+DECADE = 2  # steps
+FARTHEST = 3 * DECADE  # steps from the start, while the race looks in decades
+TELLING = 0.02  # losses that differ by less do not tell two peaks apart; measured by tests/benchmarks/advice.py
+FAR = 10  # times as long as the race's cycles: a fit that they may misjudge
 
 Losses = Mapping[int, Sequence[float]]  # of the cycles at each step of half a decade; inf where one diverged
 
 
-def best_step(losses: Losses) -> int:
-    """The step of the lowest mean loss, the lower one of equals.
-
-    >>> best_step({-1: [0.9], 0: [0.5], 1: [0.4, 0.8]})
-    0
-    """
+def lowest_step(losses: Losses) -> int:
+    """The step of the lowest mean loss, the lower one of equals."""
     return min(sorted(losses), key=lambda step: np.mean(losses[step]))
 
 
-def next_step(losses: Losses) -> int:
-    """The step to train next.
+def best_step(losses: Losses) -> int:
+    """The lowest step whose loss is within 2 % of the lowest; where all are, the losses tell nothing else.
 
-    Towards the better side until the best step has a worse one on either side. Then again the best one or its rival,
-    the better of the two beside it, whichever has fewer runs.
-
-    >>> next_step({0: [0.5], 1: [0.6]}), next_step({-1: [0.7], 0: [0.5], 1: [0.6]})
-    (-1, 0)
+    >>> best_step({-1: [0.9], 0: [0.404], 1: [0.4]}), best_step({0: [0.404], 1: [0.4]})
+    (0, 1)
     """
-    best = best_step(losses)
-    if not isfinite(np.mean(losses[best])):
-        return min(losses) - 1
-    for step in (best + 1, best - 1):
-        if step not in losses:
-            return step
-    rival = min((best - 1, best + 1), key=lambda step: np.mean(losses[step]))
-    return min((best, rival), key=lambda step: len(losses[step]))
+    lowest = lowest_step(losses)
+    limit = np.mean(losses[lowest]) + TELLING * abs(np.mean(losses[lowest]))
+    near = [step for step, own in losses.items() if np.mean(own) <= limit]
+    return min(near) if len(near) < len(losses) else lowest
+
+
+def next_step(losses: Losses, stride: int) -> int | None:
+    """The step to train next; None if the lowest loss has a worse one on either side.
+
+    Towards the better side, first in the direction of `stride`. After nothing but divergence, downwards.
+
+    >>> next_step({0: [0.5], 1: [0.6]}, stride=1)
+    -1
+    """
+    lowest = lowest_step(losses)
+    if not isfinite(np.mean(losses[lowest])):
+        return min(losses) - abs(stride)
+    return next((step for step in (lowest + stride, lowest - stride) if step not in losses), None)
+
+
+def step_to_repeat(losses: Losses) -> int:
+    """The step of the lowest loss or the next one, whichever has fewer runs.
+
+    >>> step_to_repeat({-1: [0.7], 0: [0.5, 0.4], 1: [0.6]})
+    1
+    """
+    first, second = sorted(losses, key=lambda step: np.mean(losses[step]))[:2]
+    return min((first, second), key=lambda step: len(losses[step]))
+
+
+def cycle_length(budget: int, n_batches: float) -> int:
+    """Batches in a cycle of the finer part of a race that has `budget` left, for a fit whose cycles have `n_batches`.
+
+    A third of the budget, or half a cycle of the fit; longer ones where the budget has room for more than six.
+    """
+    return int(min(budget // 3, max(n_batches // 2, budget // 6), n_batches))
 
 
 @dataclass
 class Race:
-    """Cycles of `n_batches` each, at peaks half a decade apart.
+    """Whole cycles at peaks a decade apart, as short as can be, then longer ones half a decade apart.
 
-    center: the peak of step 0, as `fit` takes it. n_iter: batches per epoch. seed: of the first cycle at each peak.
-    losses: what decides, the validation losses or, without a validation, the training losses. trials: what was trained.
+    Short cycles like a high peak: the race first looks upwards, and then, from the best of them, downwards.
+
+    center: the peak of step 0, as `fit` takes it. seed: of the first cycle at each peak.
+    train: trains a cycle, given its peak, seed and number of batches. has_time: whether so many batches may be begun.
+    n_batches: of the longest cycles so far. losses: theirs, of the validation or, without one, of the training.
     """
 
     center: Any
-    n_batches: int
-    n_iter: int
     seed: int
+    train: Callable[[Any, int, int], Trial]
+    has_time: Callable[[int], bool] = lambda n_batches: True
+    n_batches: int = FEWEST
     losses: dict[int, list[float]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
 
-    def run(self, box: Sandbox, bar: ExperimentBar, budget: int, n_done: int = 0) -> None:
-        """Train until another cycle would be more than `budget` batches. n_done: batches on the bar before the race."""
-        left = budget
-        while left >= self.n_batches:
-            self._train(box, bar, next_step(self.losses) if self.losses else 0, n_done + budget - left)
-            left -= self.trials[-1].batches
+    def run(self, budget: int, n_batches: float) -> None:
+        """Train at most `budget` batches. n_batches: of a cycle of the fit."""
+        self._budget = budget
+        step: int | None = 0
+        while step is not None and self._has_room(FEWEST):
+            self._add(step, FEWEST)
+            step = next_step(self.losses, DECADE)
+            if step is not None and abs(step) > FARTHEST and self.best is not None:
+                step = None
+        length = cycle_length(budget - self.n_done, n_batches)
+        while length > FEWEST and not self.has_time(3 * length):
+            length //= 2
+        length = max(length, FEWEST)
+        if length > FEWEST and self.best is not None:
+            step = lowest_step(self.losses)
+        while self._has_room(length):
+            self._add(step_to_repeat(self.losses) if step is None else step, length)
+            step = next_step(self.losses, -1)
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
-        return scaled(self.center, 10 ** (step / 2)) if step else self.center
+        return scaled(self.center, 10 ** (step / DECADE)) if step else self.center
 
-    def _train(self, box: Sandbox, bar: ExperimentBar, step: int, n_done: int) -> None:
-        peak, seed = self.peak(step), self.seed + len(self.losses.get(step, []))
-        with box.copy(seed) as (twin, _):
-            bar.begin(f"peak {peak_in_words(peak)}", n_done)
-            stops = _StopsIfLost()
-            twin.fit(peak, 1, cycle_len=self.n_batches / self.n_iter, use_clr=(10, 10), cbs=[stops, bar])
-            losses, valid_losses = list(twin.sched.losses), list(twin.sched.val_losses)
-        valid_loss = float(valid_losses[-1]) if valid_losses else None
-        loss = losses[-1] if valid_loss is None else valid_loss
-        diverged = stops.is_lost or not isfinite(loss)
-        self.losses.setdefault(step, []).append(inf if diverged else loss)
-        self.trials.append(Trial(peak, seed, len(losses), valid_loss, losses[-1], diverged))
+    @property
+    def n_done(self) -> int:
+        """Batches trained so far."""
+        return sum(o.batches for o in self.trials)
 
-    def why(self, is_whole: bool = True) -> str:
-        """What the race has measured, how sure it is, and what it leaves open. is_whole: whether it has ended."""
-        best, tried = best_step(self.losses), sorted(self.losses)
+    @property
+    def best_step(self) -> int:
+        """The step that wins. Of the shortest cycles, which tell little, the one of the lowest loss."""
+        return (best_step if self.n_batches > FEWEST else lowest_step)(self.losses)
+
+    @property
+    def best(self) -> Any:
+        """The peak that wins; None if every cycle diverged."""
+        if not self.losses or not isfinite(np.mean(self.losses[self.best_step])):
+            return None
+        return self.peak(self.best_step)
+
+    def _has_room(self, n_batches: int) -> bool:
+        return n_batches <= self._budget - self.n_done and self.has_time(n_batches)
+
+    def _add(self, step: int, n_batches: int) -> None:
+        is_longer = n_batches > self.n_batches
+        repeats = 0 if is_longer else len(self.losses.get(step, []))
+        trial = self.train(self.peak(step), self.seed + repeats, n_batches)
+        if is_longer:
+            self.n_batches, self.losses = n_batches, {}
+        loss = trial.train_loss if trial.valid_loss is None else trial.valid_loss
+        self.losses.setdefault(step, []).append(inf if trial.diverged else loss)
+        self.trials.append(trial)
+
+    def why(self, n_batches: int, is_whole: bool = True) -> str:
+        """What the race measured, how sure it is, and how far it looked ahead.
+
+        n_batches: of a cycle of the fit. is_whole: whether the race has ended.
+        """
+        best, tried = self.best_step, sorted(self.losses)
         means = {step: float(np.mean(self.losses[step])) for step in tried}
         in_words = {step: f"{mean:.4g}" if isfinite(mean) else "diverged" for step, mean in means.items()}
         others = ", ".join(f"{in_words[o]} at {peak_in_words(self.peak(o))}" for o in tried if o != best)
         which = "validation" if any(o.valid_loss is not None for o in self.trials) else "training"
-
-        def if_larger(what: str) -> str:
-            return f": a larger budget {what}." if is_whole else "."
-
-        said = f"After a cycle of {self.n_batches} batches the {which} loss is lowest at this peak: {means[best]:.4g}"
-        said += f" ({others})." if others else "; no other peak was tried."
-        if len(tried) > 2 and max(means.values()) - means[best] < TELLING * abs(means[best]):
-            said += f" These losses lie within {TELLING:.0%}, so they hardly tell the peaks apart:"
-            said += " the peak matters little, or the cycles were too short to learn anything."
-            said += " A much larger budget makes them longer." if is_whole else ""
-        said += "" if is_whole else " The race was interrupted."
-        noise = self._noise()
-        if noise is None:
-            said += " One run each does not tell the noise" + if_larger("repeats the best")
+        if best == lowest_step(self.losses):
+            measured = f"lowest at this peak: {means[best]:.4g}" + f" ({others})" * bool(others)
         else:
-            said += f" Runs at one peak differ by {noise:.2g} (sd)."
-            for step in (best - 1, best + 1):
-                if step in means and means[step] - means[best] < 2 * noise * self._share_of_noise(best, step):
-                    said += f" {peak_in_words(self.peak(step))} is as good within noise."
-        if best in (tried[0], tried[-1]) and len(tried) > 1:
-            said += f" No {'lower' if best == tried[0] else 'higher'} peak was tried" + if_larger("would")
+            measured = (
+                f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}): of such peaks the lower one "
+            )
+            measured += "is the better advice"
+        doubts = self._doubts(best, means) + ["the race was interrupted"] * (not is_whole)
+        said = f"After a cycle of {self.n_batches} batches the {which} loss is {measured}. "
+        said += f"How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
+        if n_batches >= FAR * self.n_batches:
+            said += f" Cycles of {self.n_batches} batches stand for one of {n_batches:,}, "
+            said += f"{n_batches / self.n_batches:.0f} times as long: long fits often want a lower peak."
         return said
+
+    def _doubts(self, best: int, means: dict[int, float]) -> list[str]:
+        doubts, noise, tried = [], self._noise(), list(means)
+        if len(tried) > 2 and max(means.values()) - min(means.values()) < TELLING * abs(means[best]):
+            doubts.append("the losses lie within 2 %: the cycles were too short, or the peak matters little")
+        if noise is None:
+            doubts.append("one run at each peak does not tell the noise")
+        else:
+            i = tried.index(best)
+            beside = [step for step in tried[max(i - 1, 0) : i + 2] if step != best]
+            near = [o for o in beside if means[o] - means[best] < 2 * noise * self._share_of_noise(best, o)]
+            if near:
+                names = " and ".join(peak_in_words(self.peak(o)) for o in near)
+                doubts.append(f"{names} {'are' if len(near) > 1 else 'is'} as good within noise")
+        if len(tried) == 1 or best in (tried[0], tried[-1]):
+            which = "other" if len(tried) == 1 else "lower" if best == tried[0] else "higher"
+            doubts.append(f"no {which} peak was tried")
+        return doubts
 
     def _noise(self) -> float | None:
         """The standard deviation of the losses at one peak, from all that were repeated; None if none was."""
@@ -125,22 +190,6 @@ class Race:
 
     def _share_of_noise(self, *steps: int) -> float:
         return float(np.sqrt(sum(1 / len(self.losses[step]) for step in steps)))
-
-
-def cycle_length(budget: int, n_batches: int, first_cycle: int) -> int:
-    """Batches in a cycle of a race of `budget` batches, for a fit of `n_batches` whose first cycle has `first_cycle`.
-
-    A fifth of the fit, or 100 batches where these are at most a third of it. Longer where the budget has room for more
-    than six such cycles, and where they would be too short; never longer than a cycle of the fit.
-    """
-    wanted = max(n_batches / 5, min(100, n_batches / 3))
-    n_cycles = max(min(round(budget / wanted), 6, budget // FEWEST), 3)
-    return min(budget // n_cycles, first_cycle)
-
-
-def half_decade(peak: float) -> float:
-    """The nearest of 0.01, 0.032, 0.1 and so on."""
-    return two_digits(10 ** (round(2 * log10(peak)) / 2))
 
 
 def two_digits(peak: float) -> float:
@@ -155,16 +204,3 @@ def scaled(lr: Any, factor: float) -> Any:
     if isinstance(lr, (list, tuple)):
         return [scaled(o, factor) for o in lr]
     return two_digits(lr * factor)
-
-
-class _StopsIfLost(Callback):
-    """Ends the fit if its loss diverges: the rest of the cycle would cost time and say nothing."""
-
-    is_lost = False
-    run_valid, order = False, 56  # after the batch is recorded
-
-    def after_batch(self) -> None:
-        first, last = self.learn.sched.losses[0], self.learn.sched.losses[-1]
-        if not isfinite(last) or last > 10 * first > 0:
-            self.is_lost = True
-            raise CancelFitException

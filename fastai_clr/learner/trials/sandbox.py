@@ -44,6 +44,8 @@ class Sandbox:
     show, save or log, or stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say
     its logger. Afterwards the global random numbers go on as before.
 
+    folder: where the folder of the copies is made; None is the system's for temporary files.
+
     Raises ValueError in several processes, without a Recorder, and if a function, which is not copied, refers to the
     Learner or its model by name.
 
@@ -52,12 +54,13 @@ class Sandbox:
     ...         twin.fit(1, 1e-2)
     """
 
-    def __init__(self, learn: Any, cbs: Sequence[Any] = ()):
+    def __init__(self, learn: Any, cbs: Sequence[Any] = (), folder: Path | None = None):
         if num_distrib() > 1:
             raise ValueError("an experiment on copies of a Learner should run in one process, not in several")
         if instance_attribute(learn, "recorder") is None:
             raise ValueError("an experiment reads fastai's Recorder, but this Learner has none")
         self._learn, self.cbs = learn, [cb for cb in cbs if _takes_part(cb)]
+        self._parent = folder or Path(gettempdir())
         classes = (StopAtCycleEnd, SelectiveCallback) if is_in_a_fit(learn) else StopAtCycleEnd  # ours, of that fit
         left_out = {id(cb): cb for cb in learn.cbs if _shows_or_saves(cb) or isinstance(cb, classes)}
         left_out |= {id(cb): cb for cb in [*learn.cbs, *cbs] if not _takes_part(cb)}
@@ -79,7 +82,7 @@ class Sandbox:
         self._original = [(t, version_of(t), t.grad) for t in _tensors(learn)]
 
     def __enter__(self) -> "Sandbox":
-        self._folder = Path(gettempdir()) / f"fastai_clr_{uuid4().hex}"
+        self._folder = self._parent / f"fastai_clr_{uuid4().hex}"
         self._of_python, self._of_numpy = random.getstate(), np.random.get_state()
         self._of_torch = torch.get_rng_state()
         self._of_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []

@@ -286,14 +286,6 @@ def test_what_an_interrupted_experiment_leaves(learner, capsys, experiment, kind
     assert learn.interrupted is None
 
 
-def test_an_interrupted_suggestion_speaks_of_no_budget_that_was_not_spent(learner):
-    learn = learner(60)
-    for after in (1, 2):
-        interrupt(suggest(learn), after)
-        why = learn.interrupted.why
-        assert "The race was interrupted." in why and "larger budget" not in why
-
-
 def test_an_interrupted_comparison_of_one_run_says_what_there_is(learner):
     learn = learner(20, metrics=[accuracy])
     interrupt(compare(learn), 1)

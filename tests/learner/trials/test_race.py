@@ -1,33 +1,46 @@
-"""The race of short cycles: which peak comes next, which wins, and how long the cycles are."""
+"""The race of short cycles: which peak comes next, which wins, how long the cycles are, and what is said of it."""
 
 from math import inf
 
 import pytest
 
-from fastai_clr.learner.trials.race import best_step, cycle_length, half_decade, next_step, scaled
+from fastai_clr.learner.trials.race import Race, best_step, cycle_length, next_step, scaled, step_to_repeat
+from fastai_clr.report import Trial
+
+
+@pytest.mark.parametrize(
+    "losses, stride, step",
+    [
+        ({0: [0.5]}, 2, 2),  # first in the direction of the stride
+        ({0: [0.5]}, -1, -1),
+        ({0: [0.5], 2: [0.4]}, 2, 4),  # ... as long as it gets better
+        ({0: [0.5], 2: [0.6]}, 2, -2),  # then in the other
+        ({0: [0.5], -1: [0.6]}, -1, 1),
+        ({0: [0.5], -1: [0.499]}, -1, -2),  # a small gain is one
+        ({0: [inf]}, 2, -2),  # a peak at which the loss diverges is too high
+        ({0: [inf], -2: [inf]}, 2, -4),
+        ({0: [0.5], 1: [inf]}, -1, -1),
+        ({-2: [0.7], 0: [0.5], 2: [0.6]}, 2, None),
+        ({-1: [0.7], 0: [0.5], 1: [0.6]}, -1, None),
+        ({-1: [0.7], 0: [0.5, 0.9], 1: [0.6]}, -1, 2),  # the second run of the best changes which is the best
+        ({-1: [-0.7], 0: [-0.9], 1: [-0.8]}, -1, None),  # a loss may be negative
+    ],
+)
+def test_what_is_trained_next(losses, stride, step):
+    assert next_step(losses, stride) == step
 
 
 @pytest.mark.parametrize(
     "losses, step",
     [
-        ({0: [0.5]}, 1),  # first upwards
-        ({0: [0.5], 1: [0.4]}, 2),  # ... as long as it gets better
-        ({0: [0.5], 1: [0.6]}, -1),  # then downwards
-        ({0: [0.5], 1: [0.6], -1: [0.4]}, -2),
-        ({0: [inf]}, -1),  # a peak at which the loss diverges is too high
-        ({0: [inf], -1: [inf]}, -2),
-        ({0: [0.5], 1: [inf]}, -1),
-        # between two worse ones: again the best, or its rival, whichever has fewer runs
         ({-1: [0.7], 0: [0.5], 1: [0.6]}, 0),
         ({-1: [0.7], 0: [0.5, 0.5], 1: [0.6]}, 1),
         ({-1: [0.6], 0: [0.5, 0.5], 1: [0.7]}, -1),
         ({-1: [0.7], 0: [0.5, 0.5], 1: [0.6, 0.6]}, 0),
-        ({-1: [0.7], 0: [0.5, 0.9], 1: [0.6]}, 2),  # the second run of the best changes which is the best
-        ({-1: [-0.7], 0: [-0.9], 1: [-0.8]}, 0),  # a loss may be negative
     ],
 )
-def test_what_is_trained_next(losses, step):
-    assert next_step(losses) == step
+def test_between_two_worse_peaks_the_best_or_its_rival_is_repeated(losses, step):
+    assert step_to_repeat(losses) == step
 
 
 @pytest.mark.parametrize(
@@ -36,33 +49,32 @@ def test_what_is_trained_next(losses, step):
         ({0: [0.5]}, 0),
         ({0: [0.5], 1: [0.4], 2: [0.45]}, 1),
         ({0: [0.5], 1: [0.4, 0.7]}, 0),  # the mean of the runs
-        ({1: [0.5], 0: [0.5]}, 0),  # the lower of equals
         ({0: [0.5], 1: [0.1, inf]}, 0),  # a peak that may diverge is none
+        ({0: [0.509], 1: [0.5], 2: [0.6]}, 0),  # within 2 % of the lowest: the lower peak
+        ({0: [0.511], 1: [0.5], 2: [0.6]}, 1),
+        ({0: [2.32], 1: [2.3], 2: [2.29]}, 2),  # all are within 2 %
+        ({0: [-0.99], 1: [-1.0], 2: [-0.5]}, 0),
+        ({0: [inf]}, 0),
     ],
 )
-def test_the_lowest_mean_wins(losses, step):
+def test_which_peak_wins(losses, step):
     assert best_step(losses) == step
 
 
 @pytest.mark.parametrize(
-    "budget, n_batches, first_cycle, length",
+    "budget, n_batches, length",
     [
-        (5000, 5000, 5000, 1000),  # five cycles of a fifth
-        (4900, 5000, 5000, 980),
-        (300, 300, 300, 100),  # of a third where a fifth would be fewer than 100 batches
-        (90, 90, 90, 30),
-        (400, 400, 400, 100),
-        (600, 300, 300, 100),
-        (900, 300, 300, 150),  # longer ones where the budget has room for more than six
-        (1800, 300, 300, 300),
-        (9000, 300, 300, 300),  # never longer than the fit
-        (5000, 5000, 500, 500),  # ... or than one of its cycles
-        (30, 5000, 5000, 10),  # a small budget: three short ones
-        (40, 20, 20, 10),  # a short fit: fewer cycles than six, that none is shorter than ten
+        (270, 5000, 90),  # a third of the budget
+        (270, 400, 90),
+        (270, 150, 75),  # but half a cycle of the fit
+        (900, 150, 150),  # more cycles than six are longer, up to a cycle of the fit
+        (600, 150, 100),
+        (9000, 150, 150),
+        (270, inf, 90),
     ],
 )
-def test_how_long_a_cycle_is(budget, n_batches, first_cycle, length):
-    assert cycle_length(budget, n_batches, first_cycle) == length
+def test_how_long_a_cycle_is(budget, n_batches, length):
+    assert cycle_length(budget, n_batches) == length
 
 
 @pytest.mark.parametrize(
@@ -79,6 +91,50 @@ def test_the_groups_of_a_peak_keep_their_ratio(lr, factor, peak):
     assert scaled(lr, factor) == peak
 
 
-@pytest.mark.parametrize("lr, nearest", [(0.012, 0.01), (0.019, 0.032), (0.05, 0.032), (0.06, 0.1), (3e-5, 3.2e-5)])
-def test_a_race_starts_at_a_round_peak(lr, nearest):
-    assert half_decade(lr) == nearest
+def said(losses, n_batches=60, is_whole=True):
+    race = Race(1e-2, 0, lambda *_: None, n_batches=60, losses=losses)
+    race.trials = [Trial(0.01, 0, 60, 0.5, 0.5, False)]
+    return race.why(n_batches, is_whole)
+
+
+@pytest.mark.parametrize(
+    "losses, words",
+    [
+        ({0: [0.5]}, "the validation loss is lowest at this peak: 0.5."),
+        ({0: [0.5], 1: [0.6], -1: [0.7]}, "lowest at this peak: 0.5 (0.7 at 0.0032, 0.6 at 0.032)."),
+        ({0: [0.5], 1: [inf], -1: [0.7]}, "(0.7 at 0.0032, diverged at 0.032)."),
+        ({0: [0.404], 1: [0.4], -1: [0.7]}, "the validation loss is 0.404 at this peak, within 2 % of the lowest (0.7 at 0.0032, 0.4 at 0.032): of such peaks the lower one is the better advice."),
+    ],
+)  # fmt: skip
+def test_why_says_what_was_measured(losses, words):
+    assert said(losses).startswith("After a cycle of 60 batches the validation loss is ") and words in said(losses)
+
+
+NOT_TOLD, OPEN_ABOVE, OPEN_BELOW = "one run at each peak does not tell the noise", "no higher peak was tried", "no lower peak was tried"  # fmt: skip
+NEAR, TOO_SHORT = "as good within noise", "the losses lie within 2 %: the cycles were too short, or the peak matters little"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "losses, doubts",
+    [
+        ({0: [0.5], 1: [0.6], -1: [0.7]}, [NOT_TOLD]),
+        ({0: [0.5]}, [NOT_TOLD, "no other peak was tried"]),
+        ({0: [0.5], 1: [0.4]}, [NOT_TOLD, OPEN_ABOVE]),
+        ({0: [0.4], 1: [0.5]}, [NOT_TOLD, OPEN_BELOW]),
+        ({0: [0.5, 0.52], 1: [0.52, 0.54], -1: [0.7]}, [f"0.032 is {NEAR}"]),
+        ({0: [0.5, 0.52], 1: [0.52, 0.54], -1: [0.525]}, [f"0.0032 and 0.032 are {NEAR}"]),
+        ({0: [0.5, 0.501], 1: [0.6], -1: [0.7]}, ["the peaks beside it are worse by more than noise"]),
+        ({0: [2.3], 1: [2.293], 2: [2.316]}, [TOO_SHORT, NOT_TOLD]),  # near ln 10: ten classes, guessed
+        ({0: [2.3], 1: [2.293]}, [NOT_TOLD, OPEN_ABOVE]),  # too few to say
+        ({0: [-0.99], 1: [-1.0], 2: [-0.985]}, [TOO_SHORT, NOT_TOLD]),
+    ],
+)
+def test_why_says_how_sure_it_is(losses, doubts):
+    assert f" How sure: {'; '.join(doubts)}." in said(losses)
+
+
+def test_why_says_how_far_the_race_looked_ahead():
+    losses = {0: [0.5], 1: [0.6], -1: [0.7]}
+    assert "stand for" not in said(losses, 599)
+    assert "Cycles of 60 batches stand for one of 2,340, 39 times as long" in said(losses, 2340)
+    assert "the race was interrupted" in said(losses, is_whole=False)

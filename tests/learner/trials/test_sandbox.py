@@ -901,7 +901,6 @@ def test_several_processes_are_refused(learn, monkeypatch):
     for arguments in ({}, {"budget": 2}, {"lr": 1e-2, "budget": 2}):
         with pytest.raises(ValueError, match="should run in one process, not in several"):
             learn.suggest_clr(1, **arguments)
-    assert learn.suggest_clr(1, 1e-2).lr == 1e-2  # trains nothing
 
 
 @pytest.mark.parametrize(
