@@ -20,14 +20,30 @@ if TYPE_CHECKING:
 class Comparison:
     """What `learn.compare_schedules` measured; print it, or look at `table` and `plot()`.
 
-    runs: the finished runs. baseline: the name of the schedule that the others are compared with.
-    target: value of `score`; the table reports the first epoch that reaches it. None: the baseline's mean final value.
-    settings: by name, what another comparison must share to be added, say the epochs; plain data.
-    grid_runs: the runs by which each schedule chose its peak; none if the peaks were given.
+    Parameters
+    ----------
+    runs
+        The finished runs.
+    baseline
+        Name of the schedule that the others are compared with.
+    target
+        Value of `score`; the table reports the first epoch that reaches it. None is the baseline's mean final value.
+    settings
+        By name, what another comparison must share to be added, say the epochs; plain data.
+    grid_runs
+        The runs by which each schedule chose its peak; none if the peaks were given.
 
-    names: of the schedules. quantities: the columns that are compared: losses and metrics, of the validation if there
-    is one. score: the column that decides: the first metric, or the loss if there is none.
+    Attributes
+    ----------
+    names
+        Of the schedules.
+    quantities
+        The columns that are compared: losses and metrics, of the validation if there is one.
+    score
+        The column that decides: the first metric, or the loss if there is none.
 
+    Notes
+    -----
     `a + b`, or `sum(parts)`, holds the runs of both comparisons.
     """
 
@@ -60,7 +76,10 @@ class Comparison:
     def __add__(self, other: "Comparison") -> "Comparison":
         """The comparison by the runs of both.
 
-        Raises ValueError for a run that both have, and for comparisons of other settings.
+        Raises
+        ------
+        ValueError
+            For a run that both have, and for comparisons of other settings.
         """
         if not isinstance(other, Comparison):
             return NotImplemented
@@ -149,12 +168,22 @@ class Comparison:
         return as_html(*self._findings()) + plot.cell(self.plot)
 
     def plot(self, axes: "GivenAxes" = None) -> np.ndarray:
-        """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds. Returns the three axes.
+        """Draw rates, losses and `score`, a colour per schedule; bands are ± sd over the seeds.
 
-        axes: three axes to draw on; None makes a figure. Axes too small for the legend have none:
-        `figure.legend(*axes[0].get_legend_handles_labels())` puts it elsewhere.
+        Parameters
+        ----------
+        axes
+            Three axes to draw on; None makes a figure. Axes too small for the legend have none:
+            `figure.legend(*axes[0].get_legend_handles_labels())` puts it elsewhere.
 
-        Raises TypeError if `axes` are not three matplotlib axes.
+        Returns
+        -------
+        The three axes.
+
+        Raises
+        ------
+        TypeError
+            If `axes` are not three matplotlib axes.
         """
         curves = {}
         for name, runs in self._by_run()["run"].groupby(level="schedule", sort=False):

@@ -15,13 +15,31 @@ Peak: TypeAlias = float | slice | list[float] | tuple[float, ...]  # a peak rate
 class Run:
     """One training run, and what it recorded.
 
-    name: name of the schedule. seed: of the random numbers. seconds: duration of the training.
-    learn: the Learner after the run. lr: the peak rate, as `fit` takes it.
+    Parameters
+    ----------
+    name
+        Name of the schedule.
+    seed
+        Seed of the random numbers.
+    seconds
+        Duration of the training.
+    learn
+        The Learner after the run.
+    lr
+        The peak rate, as `fit` takes it.
 
-    lrs, losses: one float per batch. epochs: a pandas table of losses and metrics, one row per epoch; a metric that is
-    never a number has no column. diverged: whether the loss was no longer finite at the end.
-    columns: names of the loss and the metrics, of the validation first, then of the training.
-    lower_is_better: for each of these names, whether smaller is better.
+    Attributes
+    ----------
+    lrs, losses
+        One float per batch.
+    epochs
+        Losses and metrics, one row per epoch; a metric that is never a number has no column.
+    diverged
+        Whether the loss was no longer finite at the end.
+    columns
+        Names of the loss and the metrics, of the validation first, then of the training.
+    lower_is_better
+        For each of these names, whether smaller is better.
     """
 
     name: str

@@ -14,8 +14,16 @@ from .verdicts import Verdict
 def as_text(found: Sequence[Verdict], baseline: str, score: str, grid: Sequence[Peak] = ()) -> str:
     """A headline, a line for each schedule but the baseline, and notes.
 
-    found: a verdict for each schedule, in the order of the lines. baseline: its name. score: what decides.
-    grid: the peaks among which each schedule chose; none if they were given, which leaves the peaks out.
+    Parameters
+    ----------
+    found
+        A verdict for each schedule, in the order of the lines.
+    baseline
+        Name of the baseline.
+    score
+        The loss or metric that decides.
+    grid
+        The peaks among which each schedule chose; none if they were given, which leaves the peaks out.
     """
     lines = []
     for o in found:

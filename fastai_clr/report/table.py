@@ -12,9 +12,19 @@ from .run import Run
 def runs_table(runs: Sequence[Run], quantities: Sequence[str], score: str, target: float | None = None) -> pd.DataFrame:
     """A row for each run, by schedule and seed, in the order of the runs.
 
-    quantities: losses and metrics, each with a column 'final ...' and a column 'best ...'.
-    score: the one that decides. 'trouble' says why its last value is not finite, '' if it is; 'epochs to ...' is the
-    first epoch that reaches `target`, nan if none does.
+    Parameters
+    ----------
+    runs
+        The runs.
+    quantities
+        Losses and metrics, each with a column 'final ...' and a column 'best ...'.
+    score
+        The one that decides. 'trouble' says why its last value is not finite, '' if it is.
+    target
+        'epochs to ...' is the first epoch whose score reaches it, nan if none does.
+
+    Notes
+    -----
     The other columns: run, the `Run` itself; peak, as `fit` takes it; seconds.
     """
     columns = {
@@ -39,7 +49,12 @@ def by_schedule(values: pd.Series, statistic: Literal["mean", "std", "sem"]) -> 
 def differences(values: pd.Series, baseline: str) -> pd.Series:
     """The values minus the baseline's of the same seed, for the seeds that both schedules have.
 
-    values: a column of `runs_table`.
+    Parameters
+    ----------
+    values
+        A column of `runs_table`.
+    baseline
+        Name of the baseline.
     """
     of_baseline = values.xs(baseline, level="schedule")
     paired = values.loc[values.index.get_level_values("seed").isin(of_baseline.index)]

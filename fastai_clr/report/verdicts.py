@@ -17,11 +17,24 @@ NOISE = 0.05  # family-wise false-positive rate of "better" and "worse"
 class Verdict:
     """What the runs of a schedule say of it.
 
-    name: of the schedule. peak: of its runs. seconds: mean duration of a run. n_runs: number of its runs.
-    n_seeds: number of the seeds that it shares with the baseline, where both have finite values, else of its runs.
-    mean: of the final values; nan if one of them is not finite.
-    difference, error: mean paired difference to the baseline and its standard error; nan where there is none.
-    words: 'better', 'worse', 'within noise', or what is wrong with the values: 'diverged in 2 of 3 runs'.
+    Parameters
+    ----------
+    name
+        Name of the schedule.
+    peak
+        Peak rate of its runs.
+    seconds
+        Mean duration of a run.
+    n_runs
+        Number of its runs.
+    n_seeds
+        Number of the seeds that it shares with the baseline, where both have finite values, else of its runs.
+    mean
+        Mean of the final values; nan if one of them is not finite.
+    difference, error
+        Mean paired difference to the baseline and its standard error; nan where there is none.
+    words
+        'better', 'worse', 'within noise', or what is wrong with the values: 'diverged in 2 of 3 runs'.
     """
 
     name: str
@@ -48,7 +61,16 @@ class Verdict:
 def verdicts(runs: pd.DataFrame, baseline: str, score: str, lower_is_better: bool) -> list[Verdict]:
     """A verdict for each schedule, by the final value of `score`: the baseline, then the largest difference first.
 
-    runs: as `runs_table` returns them. baseline: a schedule, with runs or without.
+    Parameters
+    ----------
+    runs
+        What `runs_table` returns.
+    baseline
+        A schedule, with runs or without.
+    score
+        The loss or metric that decides.
+    lower_is_better
+        Whether its smaller values are better.
     """
     finals: pd.Series = runs[f"final {score}"]
     by_name = {str(name): own for name, own in runs.groupby(level="schedule", sort=False)}
@@ -75,8 +97,14 @@ def verdicts(runs: pd.DataFrame, baseline: str, score: str, lower_is_better: boo
 def judge(paired: np.ndarray, n_compared: int, lower_is_better: bool) -> str:
     """'better' or 'worse' where a t-test tells the differences to the baseline from noise, else 'within noise'.
 
-    paired: a difference for each seed; a single one cannot be judged, and gives ''.
-    n_compared: how many schedules are compared with the baseline; they share the false-positive rate.
+    Parameters
+    ----------
+    paired
+        A difference for each seed; a single one cannot be judged, and gives ''.
+    n_compared
+        Number of schedules that are compared with the baseline; they share the false-positive rate.
+    lower_is_better
+        Whether a difference below 0 is better.
     """
     n = len(paired)
     if n < 2:

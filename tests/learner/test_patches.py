@@ -456,7 +456,7 @@ fits = dict(
 for name, fit in fits.items():
     o = learner()
     fit(o)
-    weights = b"".join(p.detach().numpy().tobytes() for p in o.model.state_dict().values())
+    weights = b"".join(p.cpu().numpy().tobytes() for p in o.model.state_dict().values())
     hypers = [dict(h) for h in o.opt.hypers]
     print(name, hashlib.sha256(weights).hexdigest(), hypers, o.recorder.lrs[-1], o.recorder.values, [type(c).__name__ for c in o.cbs])
 """

@@ -13,7 +13,14 @@ def run_experiment(
 ) -> Result:
     """Train, and return the result. An interruption keeps the result of what has finished in `learn.interrupted`.
 
-    result: takes the interruption, None if there was none, and raises it where too little has finished for a result.
+    Parameters
+    ----------
+    learn
+        The Learner.
+    train
+        Trains, and keeps what has finished.
+    result
+        Takes the interruption, None if there was none, and raises it where too little has finished for a result.
     """
     vars(learn).pop("interrupted", None)  # of an earlier experiment
     try:

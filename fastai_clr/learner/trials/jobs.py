@@ -43,7 +43,14 @@ class Task(NamedTuple):
 class Recipe:
     """How a comparison trains a run.
 
-    fits: by the names of the schedules, the Learner's method that trains, and the callbacks for it.
+    Parameters
+    ----------
+    learn
+        The Learner of which each run trains a copy.
+    fits
+        By the names of the schedules, the Learner's method that trains, and the callbacks for it.
+    n_epoch, wd, init
+        As in `compare_schedules`.
     """
 
     learn: Any
@@ -53,7 +60,7 @@ class Recipe:
     init: Callable[[Any], Any] | None
 
     def sandbox(self, folder: Path | None = None) -> Sandbox:
-        """The copies that `train` needs. folder: as in `Sandbox`."""
+        """The copies that `train` needs; `folder` is as in `Sandbox`."""
         return Sandbox(self.learn, [cb for _, cbs in self.fits.values() for cb in cbs], folder)
 
     def train(self, box: Sandbox, task: Task, bar: Sequence[ExperimentBar] = ()) -> Run:
@@ -70,9 +77,14 @@ class Recipe:
             raise
 
     def pickled(self, box: Sandbox) -> np.ndarray:
-        """What another process needs to train; ValueError for a Learner or a callback that cannot be pickled.
+        """What another process needs to train.
 
         It is an array because joblib and dask send a large array once to each machine, and bytes with each task.
+
+        Raises
+        ------
+        ValueError
+            For a Learner, callback or `init` that cannot be pickled, with what stands in the way.
         """
         if any(map(is_compiled_in_place, self.learn.model.modules())):
             raise ValueError(
@@ -122,7 +134,14 @@ class Trainer:
     def train(self, tasks: Sequence[Task], bar: ExperimentBar, n_before: int = 0) -> Iterator[tuple[int, Run]]:
         """Train the runs; yields the number of each task and its run, in the order in which they end.
 
-        n_before: how many runs the bar has behind it.
+        Parameters
+        ----------
+        tasks
+            What to train.
+        bar
+            Shows the epochs of the whole experiment.
+        n_before
+            Number of runs that the bar has behind it.
         """
         if self._payload is not None and tasks:
             yield from self._elsewhere(self._payload, tasks, bar, n_before)
@@ -146,9 +165,18 @@ class Trainer:
 
 
 def train_in_worker(payload: np.ndarray, folder: str, n_threads: int, i: int, task: Task) -> tuple[int, Run]:
-    """Train a run in a process that may not know the Learner, with the parent's number of threads.
+    """Train a run in a worker process, with the parent's number of threads; returns the task's number and the run.
 
-    folder: the parent's folder for temporary files; a worker that is killed cannot remove its own.
+    Parameters
+    ----------
+    payload
+        What `Recipe.pickled` returned.
+    folder
+        The parent's folder for temporary files: a worker that is killed cannot remove its own.
+    n_threads
+        The parent's `torch.get_num_threads()`.
+    i, task
+        The task and its number.
     """
     import fastai.callback.schedule  # noqa: F401  (it gives a Learner `fit_one_cycle`)
 

@@ -12,9 +12,16 @@ from ..fastai2 import instance_attribute
 
 
 class ExperimentBar(Callback):
-    """A bar over several fits, and the callback that moves it; silent for a Learner without a bar, as in `no_bar()`.
+    """A bar over several fits, and the callback that moves it.
 
-    total: what all the fits take, in batches or in epochs. n_iter: batches in such a unit.
+    Parameters
+    ----------
+    learn
+        The Learner; the bar is silent if it has none itself, as in `no_bar()`.
+    total
+        What all the fits take, in batches or in epochs.
+    n_iter
+        Batches in such a unit.
     """
 
     run_valid = False

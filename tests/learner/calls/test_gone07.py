@@ -13,7 +13,7 @@ from fastai.metrics import accuracy
 
 from fastai_clr.learner.calls import gone07
 from fastai_clr.record import record
-from helpers import make_learner
+from helpers import DEVICE, make_learner
 
 STAR_IMPORTS = {}
 exec("from fastai.vision.all import *\nfrom fastai.text.all import *\nfrom fastai_clr.all import *", STAR_IMPORTS)
@@ -30,14 +30,14 @@ WORDS_ALONE = ["fit(norm_wds=)", "fit(all_val=)", "fit(reg_fn=)", "fit(validate_
 @pytest.fixture
 def image_learn(tmp_path):
     """A learner on drawn digits, with transforms that turn them a little."""
-    names = {**STAR_IMPORTS, "path": tmp_path}
+    names = {**STAR_IMPORTS, "path": tmp_path, "device": DEVICE}
     exec(
         "files = []\n"
         "for i in range(24):\n"
         "    files.append(path / f'{i}.png')\n"
         "    Image.fromarray(np.full((8, 8), 10 * i, dtype=np.uint8)).save(files[-1])\n"
         "dls = ImageDataLoaders.from_lists(path, files, [i % 3 for i in range(24)], bs=4, item_tfms=Resize(8),\n"
-        "                                  batch_tfms=aug_transforms(size=8), y_block=CategoryBlock, device='cpu')\n"
+        "                                  batch_tfms=aug_transforms(size=8), y_block=CategoryBlock, device=device)\n"
         "learn = Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), metrics=accuracy, path=path)\n",
         names,
     )
@@ -80,7 +80,7 @@ def test_averaged_weights_are_the_mean_of_those_of_the_steps(learn):
     exec(average, names)
     learn.fit(1e-2, 1, cycle_len=1, cbs=[eval(callback[4:], names), Keep()])
     mean = torch.stack(seen).mean(0)
-    np.testing.assert_allclose(names["swa"].module[0].weight.detach(), mean, atol=1e-5)
+    torch.testing.assert_close(names["swa"].module[0].weight, mean, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", gone07.METHODS)

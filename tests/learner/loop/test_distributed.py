@@ -34,12 +34,18 @@ def ranks(tmp_path_factory):
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        env={
+            **os.environ,
+            "FASTAI_CLR_DEVICE": "cpu",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        },
     )
     assert done.returncode == 0, done.stderr
     return lambda name: [torch.load(path / f"{name}_{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_both_ranks_hold_the_schedule_over_their_own_batches(ranks, name):
     announced, trained, epochs, cycles, peaks = EXPECTED[name]
@@ -57,6 +63,7 @@ def test_both_ranks_hold_the_schedule_over_their_own_batches(ranks, name):
         assert rank["left"] == [0.9, 0.9] and rank["model"] == "Sequential"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_both_ranks_train_the_same_weights_and_one_of_them_writes_them(ranks, name):
     first, second = ranks(name)
@@ -67,6 +74,7 @@ def test_both_ranks_train_the_same_weights_and_one_of_them_writes_them(ranks, na
     assert 1 <= written["best.pth"] <= 2 and second["written"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, n_cycles", [("rank 0 stops", 3), ("rank 0 goes on", 4), ("both stop", 2)])
 def test_all_ranks_stop_at_the_end_of_the_same_cycle_and_one_of_them_says_so(ranks, name, n_cycles):
     first, second = ranks(name)
@@ -75,6 +83,7 @@ def test_all_ranks_stop_at_the_end_of_the_same_cycle_and_one_of_them_says_so(ran
     assert [len(o["printed"]) for o in (first, second)] == [n_cycles < 4, 0]
 
 
+@pytest.mark.slow
 def test_a_cooldown_takes_a_fifth_of_what_each_rank_has_trained(ranks):
     first, second = ranks("cooldown")
     for of_native, of_ours in (first["lrs"], second["lrs"]):
@@ -83,6 +92,7 @@ def test_a_cooldown_takes_a_fifth_of_what_each_rank_has_trained(ranks):
     assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"]))
 
 
+@pytest.mark.slow
 def test_nothing_is_measured_in_several_processes(ranks):
     for rank in ranks("even"):
         assert rank["refused"] == "an experiment on copies of a Learner should run in one process, not in several"

@@ -36,7 +36,7 @@ FITS = {
 
 def assert_whole(learn, probe, wd):
     """The optimizer held the schedule's values and the fit's weight decay in all batches, and has its own back."""
-    factors, momentums = TRIANGLE.at(np.arange(20), Cycles.of_batches(20))
+    factors, momentums = TRIANGLE.at(np.arange(10), Cycles.of_batches(10))
     np.testing.assert_array_equal(np.array(probe.probed_lrs)[:, 0], factors * 1e-2)
     np.testing.assert_array_equal(np.array(probe.probed_moms)[:, 0], momentums)
     assert {o for row in probe.probed_wds for o in row} == {wd}
@@ -76,7 +76,7 @@ INSIDE = {
     "a 0.7-style fit": lambda learn: learn.fit(1e-5, 1, cycle_len=1, use_clr=(5, 5, 0.8, 0.7), wds=0.2),
     "fit_clr": lambda learn: learn.fit_clr(1, 1e-5, moms=(0.8, 0.7), wd=0.2),
     "a fit that fails": lambda learn: pytest.raises(ValueError, learn.fit, 1e-5, 1, wds=0.2, cbs=Fails()),
-    "lr_find": lambda learn: learn.lr_find(show_plot=False),
+    "lr_find": lambda learn: learn.lr_find(num_it=10, show_plot=False, suggest_funcs=None),
     "suggest_clr": lambda learn: learn.suggest_clr(1),
     "validate": lambda learn: learn.validate(),
 }
@@ -94,7 +94,7 @@ def in_turn(*lists):
 
 @pytest.mark.parametrize("inside, form", in_turn(INSIDE))
 def test_what_happens_inside_a_fit_does_not_change_it(learner, inside, form):
-    learn, held = learner(10, wd=0.01), Held()
+    learn, held = learner(5, wd=0.01), Held()
     learn.elsewhere = False
     learn.create_opt()
     FITS[form](learn, [once(elsewhere(INSIDE[inside])), held])
@@ -102,16 +102,16 @@ def test_what_happens_inside_a_fit_does_not_change_it(learner, inside, form):
 
 
 def test_a_fit_inside_another_one_is_recorded_as_it_ran(learner):
-    records, probe, learn = [], Probe(), learner(10, wd=None)
+    records, probe, learn = [], Probe(), learner(5, wd=None)
 
     def inner(learn):
         learn.fit(1e-5, 1, cycle_len=1, use_clr=(5, 5), cbs=probe)
         records.append(learn.sched)
 
     FITS["0.7"](learn, [once(inner)])
-    assert max(records[0].lrs) == 1e-5 and len(records[0].lrs) == 10
-    assert probe.probed_moms == [[0.9]] * 10 and probe.probed_wds == [[0.01]] * 10  # the optimizer's own
-    assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 20
+    assert max(records[0].lrs) == 1e-5 and len(records[0].lrs) == 5
+    assert probe.probed_moms == [[0.9]] * 5 and probe.probed_wds == [[0.01]] * 5  # the optimizer's own
+    assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 10
 
 
 def test_start_epoch_is_for_one_fit(learner):
@@ -121,7 +121,7 @@ def test_start_epoch_is_for_one_fit(learner):
         def before_epoch(self):
             Epochs.seen.append((self.learn.n_epoch, self.learn.epoch))
 
-    learn = learner(10)
+    learn = learner(5)
     copies = []
 
     def inside(learn):
@@ -133,12 +133,12 @@ def test_start_epoch_is_for_one_fit(learner):
     twin = copies[0]
     twin.remove_cbs([cb for cb in twin.cbs if isinstance(cb, (CLRCallback, Epochs))])
     twin.fit(1, 1e-2)
-    assert len(twin.sched.lrs) == 10
+    assert len(twin.sched.lrs) == 5
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_loaded_file_brings_the_optimizers_own_values(learner, optimizer):
-    learn = learner(10, opt_func=OPTIMIZERS[optimizer])
+    learn = learner(5, opt_func=OPTIMIZERS[optimizer])
     learn.create_opt()
     learn.opt.set_hypers(mom=0.6, wd=0.02)
     learn.save("other")
@@ -157,7 +157,7 @@ def test_a_file_loaded_when_the_fit_has_ended_brings_the_optimizers_own_values(l
         def after_fit(self):
             self.learn.load("other")
 
-    learn = learner(10, opt_func=OPTIMIZERS[optimizer])
+    learn = learner(5, opt_func=OPTIMIZERS[optimizer])
     learn.create_opt()
     learn.opt.set_hypers(mom=0.6, wd=0.02)
     learn.save("other")
@@ -177,20 +177,20 @@ SOME = ["a fit of fastai's own", "a 0.7-style fit", "lr_find", "a fit that fails
 
 @pytest.mark.parametrize("event, inside, form", in_turn(EVENTS, SOME))
 def test_a_fit_at_any_event_leaves_the_loop_around_it_where_it_was(learner, event, inside, form):
-    learn, held, (epoch, order) = learner(10, wd=0.01), Held(), EVENTS[event]
+    learn, held, (epoch, order) = learner(5, wd=0.01), Held(), EVENTS[event]
     other = once(elsewhere(INSIDE[inside]), event.split(",")[0], epoch, order)
     learn.elsewhere = False
     learn.create_opt()
     FITS[form](learn, [other, held])
     assert other.done
     assert_whole(learn, held, 0.01 if form == "native" else 0.7)
-    assert learn.sched.cycle_ends == [20]
+    assert learn.sched.cycle_ends == [10]
 
 
 @pytest.mark.parametrize("inside, order, form", in_turn([*INSIDE, "a resumed fit"], [-20, 80]))
 def test_what_happens_in_before_fit_does_not_change_the_fit(learner, inside, order, form):
     act = INSIDE | {"a resumed fit": lambda learn: learn.fit(1e-5, 2, cycle_len=1, start_epoch=1)}
-    learn, held = learner(10, wd=0.01), Held()
+    learn, held = learner(5, wd=0.01), Held()
     other = once(elsewhere(act[inside]), "before_fit", order=order)
     learn.elsewhere = False
     learn.create_opt()
@@ -201,18 +201,18 @@ def test_what_happens_in_before_fit_does_not_change_the_fit(learner, inside, ord
 
 @pytest.mark.parametrize("order", [-20, 80])
 def test_a_validation_before_the_first_epoch_of_a_resumed_fit(learner, order):
-    learn, other = learner(10), once(lambda learn: learn.validate(), "before_epoch", epoch=1, order=order)
+    learn, other = learner(5), once(lambda learn: learn.validate(), "before_epoch", epoch=1, order=order)
     learn.fit(1e-2, 1, cycle_len=2, use_clr=(10, 5), start_epoch=1, cbs=other)
     assert other.done
-    factors = CircularLR(10, 5).at(np.arange(10, 20), Cycles.of_batches(20))[0]
+    factors = CircularLR(10, 5).at(np.arange(5, 10), Cycles.of_batches(10))[0]
     assert learn.sched.lrs.tolist() == (factors * 1e-2).tolist()
 
 
 @pytest.mark.parametrize("inside, order, form", in_turn(INSIDE, [-20, 60]))
 def test_what_happens_in_after_fit_is_inside_the_fit_too(learner, inside, order, form):
-    learn, callback = learner(10, wd=0.01), once(INSIDE[inside], "after_fit", epoch=1, order=order)
+    learn, callback = learner(5, wd=0.01), once(INSIDE[inside], "after_fit", epoch=1, order=order)
     FITS[form](learn, [callback])
-    assert callback.done and len(learn.sched.lrs) == 20 and max(learn.sched.lrs) == 1e-2
+    assert callback.done and len(learn.sched.lrs) == 10 and max(learn.sched.lrs) == 1e-2
     assert learn.opt.hypers[0]["mom"] == 0.9
 
 
@@ -225,9 +225,9 @@ def test_a_preview_inside_a_fit_is_that_of_a_fit_of_its_own(learner, form):
         found.append(learn.plot_schedule(1, 1e-3).lines[0].get_ydata())
         found.append(learn.compare_schedules(1, 1e-3, ["constant"], seeds=1).runs[0].lrs)
 
-    FITS[form](learner(10), [once(look)])
+    FITS[form](learner(5), [once(look)])
     triangle, flat, run = found
-    assert len(triangle) == 10 and max(triangle) == 1e-3 and set(flat) == set(run) == {1e-3}
+    assert len(triangle) == 5 and max(triangle) == 1e-3 and set(flat) == set(run) == {1e-3}
 
 
 @pytest.mark.parametrize("optimizer, form", in_turn(OPTIMIZERS))
@@ -236,12 +236,12 @@ def test_a_new_optimizer_inside_a_fit_goes_on_with_its_momentum_and_weight_decay
         lambda learn: learn.fit(1, 1e-5, reset_opt=True),
         lambda learn: learn.create_opt(),
     ):
-        learn, held = learner(10, opt_func=OPTIMIZERS[optimizer]), Held()
+        learn, held = learner(5, opt_func=OPTIMIZERS[optimizer]), Held()
         learn.elsewhere = False
         learn.create_opt()
         before = [(h["mom"], h["wd"]) for h in learn.opt.hypers]
         FITS[form](learn, [once(elsewhere(action)), held])
-        momentums = TRIANGLE.at(np.arange(20), Cycles.of_batches(20))[1]
+        momentums = TRIANGLE.at(np.arange(10), Cycles.of_batches(10))[1]
         np.testing.assert_array_equal(np.array(held.probed_moms)[:, 0], momentums)
         assert {o for row in held.probed_wds for o in row} == {before[0][1] if form == "native" else 0.7}
         assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == before
@@ -260,7 +260,7 @@ def test_an_export_inside_a_fit_leaves_its_optimizer_alone(tmp_path, optimizer, 
 
 @pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["copy", "pickle"])
 def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of):
-    twins, learn = [], learner(10, wd=0.01, cbs=CLRCallback(TRIANGLE))
+    twins, learn = [], learner(5, wd=0.01, cbs=CLRCallback(TRIANGLE))
 
     def act(learn):
         learn.remove_cb(keep)
@@ -275,7 +275,7 @@ def test_a_permanent_schedule_runs_in_a_copy_made_during_a_fit(learner, twin_of)
 
 @pytest.mark.parametrize("form", FITS)
 def test_the_schedule_of_one_fit_has_ended_in_a_copy_made_during_it(learner, form):
-    twins, learn = [], learner(10)
+    twins, learn = [], learner(5)
     FITS[form](learn, [once(lambda learn: twins.append(copy.deepcopy(learn)))])
     for twin in (copy.deepcopy(copy.deepcopy(twins[0])), twins[0]):
         twin.fit(1, 1e-3)
@@ -285,7 +285,7 @@ def test_the_schedule_of_one_fit_has_ended_in_a_copy_made_during_it(learner, for
 
 
 def test_looking_and_predicting_is_no_fit(learner):
-    learn = learner(10, wd=0.01, cbs=CLRCallback(TRIANGLE, cycle_len=2))
+    learn = learner(5, wd=0.01, cbs=CLRCallback(TRIANGLE, cycle_len=2))
     learn.create_opt()
     with learn:  # as `learn.tta` does
         pass
@@ -306,10 +306,10 @@ def test_a_subclass_that_fits_first_does_not_take_what_was_meant_for_the_fit(tmp
                 super().fit(1, 1e-6)
             return super().fit(*args, **kwargs)
 
-    learn, probe = make_learner(tmp_path, 10), Probe()
+    learn, probe = make_learner(tmp_path, 5), Probe()
     learn.__class__ = Careful
     learn.fit_clr(3, 1e-2, start_epoch=1, moms=MOMS, wd=0.7, cbs=probe)
-    assert len(learn.sched.lrs) == 20 and {o for row in probe.probed_wds for o in row} == {0.7}
+    assert len(learn.sched.lrs) == 10 and {o for row in probe.probed_wds for o in row} == {0.7}
     assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.9, 0.01)]
 
 
@@ -328,10 +328,10 @@ def test_a_subclass_that_fits_twice_keeps_what_was_meant_for_the_fit_in_both(tmp
                 (self.probed_wds, self.probed_moms, self.learn.sched.metric_names, list(self.learn.sched.lrs))
             )
 
-    learn = make_learner(tmp_path, 10, metrics=[accuracy], wd=0.01)
+    learn = make_learner(tmp_path, 5, metrics=[accuracy], wd=0.01)
     learn.__class__ = Twice
     FITS[form](learn, [Both()])
-    factors, momentums = TRIANGLE.at(np.arange(20), Cycles.of_batches(20))
+    factors, momentums = TRIANGLE.at(np.arange(10), Cycles.of_batches(10))
     for wds, moms, names, lrs in Both.fits:
         assert {o for row in wds for o in row} == {0.7} and names == ["accuracy"]
         np.testing.assert_array_equal(np.array(moms)[:, 0], momentums)
@@ -347,22 +347,22 @@ def test_another_plugin_may_pass_any_arguments_through(learner, monkeypatch, for
         return ours(self, *args, **kwargs)
 
     monkeypatch.setattr(Learner, "fit", theirs)
-    learn, probe = learner(10, wd=0.01), Probe()
+    learn, probe = learner(5, wd=0.01), Probe()
     FITS[form](learn, [probe])
     assert_whole(learn, probe, 0.01 if form == "native" else 0.7)
 
 
 def test_a_callback_given_for_one_fit_may_be_given_for_the_next(learner):
-    learn, callback = learner(10), CLRCallback(TRIANGLE)
+    learn, callback = learner(5), CLRCallback(TRIANGLE)
     for _ in range(2):
         learn.fit(2, 1e-2, cbs=callback)
-        assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 20 and callback.plan is None
+        assert max(learn.sched.lrs) == 1e-2 and len(learn.sched.lrs) == 10 and callback.plan is None
     learn.fit(3, 1e-2, cbs=callback, start_epoch=1)  # fastai's own way to skip epochs
-    assert len(learn.sched.lrs) == 20
+    assert len(learn.sched.lrs) == 10
 
 
 def test_a_fit_that_fails_keeps_no_rows_that_it_did_not_train(learner):
-    learn = learner(10)
+    learn = learner(5)
     with pytest.raises(ZeroDivisionError):
         learn.fit(1e-2, 1, cycle_len=10**4, use_clr=(10, 5), cbs=once(lambda learn: 1 / 0, "after_step"))
     assert len(pickle.dumps(learn.sched)) < 3000
@@ -370,7 +370,7 @@ def test_a_fit_that_fails_keeps_no_rows_that_it_did_not_train(learner):
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
 def test_a_plugin_that_copies_the_schedule_of_one_fit_is_told(learner, monkeypatch, copied):
-    ours, learn = Learner.fit, learner(10)
+    ours, learn = Learner.fit, learner(5)
     monkeypatch.setattr(Learner, "fit", lambda self, n, cbs, **o: ours(self, n, cbs=[copied(cb) for cb in cbs], **o))
     with pytest.raises(ValueError, match="was for one fit, it schedules no other: give a new CLRCallback"):
         FITS["fit_clr"](learn)
@@ -379,7 +379,7 @@ def test_a_plugin_that_copies_the_schedule_of_one_fit_is_told(learner, monkeypat
 
 def test_a_callback_of_another_learner_is_refused(learner):
     callback = CLRCallback(TRIANGLE)
-    one, two = learner(10, cbs=callback), learner(10)
+    one, two = learner(5, cbs=callback), learner(5)
     with pytest.raises(ValueError, match=r"CLRCallback\(.*\) belongs to another Learner: give each its own"):
         two.fit(2, 1e-2, cbs=callback)
     one.fit(2, 1e-2)
@@ -390,9 +390,9 @@ def test_a_callback_named_clip_is_no_number_to_clip_at(learner):
     class ClipCallback(Callback):
         pass
 
-    learn = learner(10, cbs=ClipCallback())
+    learn = learner(5, cbs=ClipCallback())
     learn.fit(1e-2, 1, cycle_len=1)
-    assert len(learn.sched.lrs) == 10
+    assert len(learn.sched.lrs) == 5
 
 
 @pytest.mark.parametrize("metrics, saved", [([mse_of_epoch], [1, 3, 5]), ([], [1, 3, 5])])
@@ -402,7 +402,7 @@ def test_the_best_epoch_is_one_that_was_validated(learner, monkeypatch, metrics,
             if self.learn.epoch % 2 == 0:
                 raise CancelValidException
 
-    learn, epochs = learner(10, metrics=metrics), []
+    learn, epochs = learner(5, metrics=metrics), []
     monkeypatch.setattr(type(learn), "save", lambda self, file, **_: epochs.append(self.epoch))
     learn.fit(1e-2, 6, cycle_len=1, best_save_name="best", cbs=EverySecond())
     assert [o for o in epochs if o] == saved
@@ -413,7 +413,7 @@ def test_the_best_epoch_is_one_that_was_validated(learner, monkeypatch, metrics,
 
 @pytest.mark.parametrize("how", [None, CancelFitException, KeyboardInterrupt, lambda: ValueError("no")])
 def test_a_used_callback_keeps_no_learner_alive(tmp_path, how):
-    learn, callback = make_learner(tmp_path, 10), CLRCallback(TRIANGLE)
+    learn, callback = make_learner(tmp_path, 5), CLRCallback(TRIANGLE)
     fresh = len(pickle.dumps(CLRCallback(TRIANGLE)))
 
     def end(learn):
@@ -438,7 +438,7 @@ def test_a_fit_that_is_cancelled_before_it_begins_ends_quietly(learner, form, or
         def before_fit(self):
             raise CancelFitException
 
-    learn, cancel, probe = learner(10, wd=0.01), Cancel(), Probe()
+    learn, cancel, probe = learner(5, wd=0.01), Cancel(), Probe()
     cancel.order = order
     FITS[form](learn, [cancel])
     assert [(h["mom"], h["wd"]) for h in learn.opt.hypers] == [(0.9, 0.01)]
@@ -447,7 +447,7 @@ def test_a_fit_that_is_cancelled_before_it_begins_ends_quietly(learner, form, or
 
 
 def test_a_permanent_callback_before_the_first_fit(learner):
-    learn = learner(10, wd=0.01, cbs=CLRCallback(TRIANGLE))
+    learn = learner(5, wd=0.01, cbs=CLRCallback(TRIANGLE))
     learn.save("init")
     learn.load("init")
     probe = Probe()
@@ -462,7 +462,7 @@ def test_a_validation_that_fails_does_not_switch_a_permanent_callback_off(learne
         def before_fit(self):
             raise ValueError("no validation")
 
-    learn = learner(10, wd=0.01, cbs=CLRCallback(TRIANGLE))
+    learn = learner(5, wd=0.01, cbs=CLRCallback(TRIANGLE))
     learn.fit(1, 1e-3)
     with pytest.raises(ValueError, match="no validation"):
         learn.validate(cbs=Refuse())
@@ -485,7 +485,7 @@ from test_running import FITS
 def interrupt(learn):
     raise KeyboardInterrupt
 for name, fit in FITS.items():
-    learn = make_learner(sys.argv[2], 10, wd=0.01)
+    learn = make_learner(sys.argv[2], 5, wd=0.01)
     try:
         fit(learn, [once(interrupt, "before_step")])
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from fastai.metrics import accuracy
 
 from fastai_clr.all import CircularLR, CLRCallback, Constant, StopAtCycleEnd
 from forked import run_forked
-from helpers import WITHOUT_THE_PLUGIN, Probe, make_tabular, once, scripted, state_of
+from helpers import DEVICE, WITHOUT_THE_PLUGIN, Probe, make_tabular, once, scripted, state_of
 
 STOPS = {  # value of the metric in each cycle, its name and what it says of itself; arguments; cycles that are trained
     "each cycle gains": ([0.1, 0.2, 0.3, 0.4], "accuracy", None, {}, 4),
@@ -378,7 +378,7 @@ INSIDE_FITS = {
     "fit_one_cycle": lambda o: o.fit_one_cycle(1, 1e-5),
     "one cycle": lambda o: o.fit(1e-5, 1, cycle_len=1, use_clr=(5, 5)),
     "a fit that stops, too": lambda o: stops_after_three(o),
-    "lr_find": lambda o: o.lr_find(show_plot=False),
+    "lr_find": lambda o: o.lr_find(num_it=10, show_plot=False, suggest_funcs=None),
     "validate": lambda o: o.validate(),
     "get_preds": lambda o: o.get_preds(),
 }
@@ -483,9 +483,8 @@ def test_a_comparison_of_schedules_stops_its_runs(learner):
 
 @pytest.mark.parametrize("to", ["to_fp16", "to_bf16"])
 def test_mixed_precision(learner, monkeypatch, to):
-    if not torch.cuda.is_available():
-        monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast("cpu", **kwargs))
-        monkeypatch.setattr("fastai.callback.fp16.GradScaler", lambda *device, **kw: torch.amp.GradScaler("cpu", **kw))
+    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast(DEVICE, **kwargs))
+    monkeypatch.setattr("fastai.callback.fp16.GradScaler", lambda *device, **kw: torch.amp.GradScaler(DEVICE, **kw))
     learn = getattr(learner(4, metrics=[accuracy]), to)()
     learn.fit(1e-2, 4, cycle_len=1, use_clr=(4, 2), cbs=StopAtCycleEnd(min_gain=1))
     assert len(learn.sched.cycles) == 2 and all(p.dtype == torch.float32 for p in learn.model.parameters())

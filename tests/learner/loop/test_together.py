@@ -1,6 +1,7 @@
 """Next to every other callback: the rates are the schedule's, and the other one does what it is there for."""
 
 from functools import partial
+from itertools import cycle, product
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,12 +17,13 @@ from fastai.callback.tensorboard import TensorBoardCallback
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.callback.training import GradientAccumulation, GradientClip, ShortEpochCallback
 from fastai.data.core import DataLoaders
+from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fastai_clr.all import CircularLR, CLRCallback, Cycles
-from helpers import Probe, make_learner, make_tabular
+from helpers import DEVICE, Probe, make_learner, make_tabular
 
 TRIANGLE, PEAKS = CircularLR(10, 4, 0.95, 0.85), [1e-3, 1e-2]
 FITS = {
@@ -121,11 +123,14 @@ TOGETHER = {  # the callbacks, the steps that run (None for all) and which of th
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FITS)
-@pytest.mark.parametrize("name", TOGETHER)
-def test_the_rates_are_the_schedules_next_to(tmp_path, monkeypatch, form, name):
+def learner_for_all(path):
+    return make_learner(path, 10, 2, metrics=[accuracy], loss_func=CrossEntropyLossFlat())  # MixUp asks what it takes
+
+
+@pytest.mark.parametrize("name, form", list(zip(TOGETHER, cycle(FITS))))
+def test_the_rates_are_the_schedules_next_to(tmp_path, monkeypatch, name, form):
     build, steps, recorded, holds = TOGETHER[name]
-    learn, probe, count = make_learner(tmp_path, 10, 2, metrics=[accuracy]), Probe(), Steps()
+    learn, probe, count = learner_for_all(tmp_path), Probe(), Steps()
     o = SimpleNamespace(learn=learn, path=tmp_path, steps=count, cb=build(tmp_path), shown=[])
     own = ProgressCallback._launch_pbar
     monkeypatch.setattr(ProgressCallback, "_launch_pbar", lambda cb: own(cb) or o.shown.append(cb.pbar.total) if cb.training else None)  # fmt: skip
@@ -135,7 +140,7 @@ def test_the_rates_are_the_schedules_next_to(tmp_path, monkeypatch, form, name):
 
 
 def test_all_of_them_together(tmp_path):
-    learn, probe = make_learner(tmp_path, 10, 2, metrics=[accuracy]), Probe()
+    learn, probe = learner_for_all(tmp_path), Probe()
     cbs = [build(tmp_path) for name, (build, steps, *_) in TOGETHER.items() if steps is None and "with_opt" not in name]
     FITS["0.7"](learn, [*cbs, probe])
     assert_scheduled(learn, probe)
@@ -148,12 +153,9 @@ def test_all_of_them_together(tmp_path):
 
 @pytest.fixture
 def autocast_here(monkeypatch):
-    """fastai asks for autocast on CUDA; where there is no GPU, the same on the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast("cpu", **kwargs))
-    monkeypatch.setattr("fastai.callback.fp16.GradScaler", lambda *device, **kw: torch.amp.GradScaler("cpu", **kw))
-    return "cpu"
+    """fastai asks for autocast on CUDA; the same on the device of the tests."""
+    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast(DEVICE, **kwargs))
+    monkeypatch.setattr("fastai.callback.fp16.GradScaler", lambda *device, **kw: torch.amp.GradScaler(DEVICE, **kw))
 
 
 class Precision(Callback):
@@ -163,13 +165,16 @@ class Precision(Callback):
         self.predicted_dtype = self.learn.pred.dtype
 
 
-@pytest.mark.parametrize("form", FITS)
-@pytest.mark.parametrize("to, dtype", [("to_fp16", torch.float16), ("to_bf16", torch.bfloat16)])
-@pytest.mark.parametrize("others", [(), (GradientAccumulation, GradientClip)], ids=["alone", "accumulating"])
-def test_mixed_precision(learner, autocast_here, form, to, dtype, others):
+PRECISIONS = [("to_fp16", torch.float16), ("to_bf16", torch.bfloat16)]
+OTHERS = [(), (GradientAccumulation, GradientClip)]
+
+
+@pytest.mark.parametrize(
+    "others, to, dtype, form",
+    [(o, *p, form) for (o, p), form in zip(product(OTHERS, PRECISIONS), [*FITS, *reversed(FITS)])],
+)
+def test_mixed_precision(learner, autocast_here, others, to, dtype, form):
     learn, probe, precision, steps = learner(10, 2), Probe(), Precision(), Steps()
-    learn.dls.to(autocast_here)
-    learn.model.to(autocast_here)
     getattr(learn, to)()
     FITS[form](learn, [probe, precision, steps, *(o(12) for o in others)])
     assert precision.predicted_dtype == dtype and steps.n_steps == (10 if others else 30)
@@ -179,8 +184,6 @@ def test_mixed_precision(learner, autocast_here, form, to, dtype, others):
 @pytest.mark.parametrize("form", FITS)
 def test_steps_that_overflow_do_not_shift_the_schedule(learner, autocast_here, form):
     learn, probe, steps = learner(10, 2), Probe(), Steps()
-    learn.dls.to(autocast_here)
-    learn.model.to(autocast_here)
     learn.to_fp16(init_scale=2.0**24, growth_interval=10**6)
     FITS[form](learn, [probe, steps])
     assert 0 < steps.n_steps < 30  # the scaler skipped some
@@ -200,7 +203,7 @@ def test_a_tabular_learner(tmp_path, form):
 @pytest.mark.parametrize("form", FITS)
 def test_a_language_model_with_its_regularizer(tmp_path, form):
     tokens = [torch.arange(200) % 20] * 2
-    dls = DataLoaders(LMDataLoader(tokens, bs=4, seq_len=10), LMDataLoader(tokens, bs=4, seq_len=10), device="cpu")
+    dls = DataLoaders(LMDataLoader(tokens, bs=4, seq_len=10), LMDataLoader(tokens, bs=4, seq_len=10), device=DEVICE)
     dls.vocab = [str(i) for i in range(20)]
     config = {**awd_lstm_lm_config, "emb_sz": 8, "n_hid": 8, "n_layers": 2}
     learn = language_model_learner(dls, AWD_LSTM, config=config, pretrained=False, path=tmp_path)

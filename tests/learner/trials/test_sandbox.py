@@ -27,6 +27,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from fastai.text.all import AWD_LSTM, LMDataLoader, awd_lstm_lm_config, language_model_learner
+from fastai.torch_core import to_np
 from fastcore.imports import noop
 from torch import nn
 from torch.autograd import grad_mode
@@ -36,7 +37,7 @@ from fastai_clr.all import CircularLR, CLRCallback
 from fastai_clr.learner.trials import compare, progress
 from fastai_clr.learner.trials.reach import reachable
 from fastai_clr.learner.trials.sandbox import Sandbox
-from helpers import DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
+from helpers import DEVICE, DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
 
 TWO = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85)}
 
@@ -47,7 +48,7 @@ TWO = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85)}
 def language_model(path):
     tokens = [torch.randint(0, 20, (300,), generator=torch.Generator().manual_seed(i)) for i in range(4)]
     dls = DataLoaders(
-        LMDataLoader(tokens, bs=4, seq_len=10, shuffle=True), LMDataLoader(tokens, bs=4, seq_len=10), device="cpu"
+        LMDataLoader(tokens, bs=4, seq_len=10, shuffle=True), LMDataLoader(tokens, bs=4, seq_len=10), device=DEVICE
     )
     dls.vocab = [str(i) for i in range(20)]
     config = {**awd_lstm_lm_config, "emb_sz": 8, "n_hid": 8, "n_layers": 2}
@@ -159,7 +160,7 @@ LEARNERS = {
     "early stopping": lambda path: add(
         make_learner(path, 10), EarlyStoppingCallback(monitor="train_loss", min_delta=9, patience=1, reset_on_fit=False)
     ),
-    "MixUp": lambda path: add(make_learner(path, 10), MixUp()),
+    "MixUp": lambda path: add(make_learner(path, 10, loss_func=CrossEntropyLossFlat()), MixUp()),
     "frozen": lambda path: make_learner(path, 10, 3).freeze() or make_learner(path, 10, 3),
 }  # fmt: skip
 
@@ -170,13 +171,13 @@ def fresh(path, name):
 
 
 def weights_of(learn):
-    return [t.detach().clone().float().numpy().tobytes() for t in [*learn.model.parameters(), *learn.model.buffers()]]
+    return [to_np(t.float()).tobytes() for t in [*learn.model.parameters(), *learn.model.buffers()]]
 
 
 @pytest.fixture(autouse=True)
 def autocast_here(monkeypatch):
-    """fastai asks for autocast on CUDA; where there is no GPU, the same on the CPU."""
-    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast("cpu", **kwargs))
+    """fastai asks for autocast on CUDA; the same on the device of the tests."""
+    monkeypatch.setattr("fastai.callback.fp16.autocast", lambda *device, **kwargs: torch.autocast(DEVICE, **kwargs))
 
 
 def next_fit(learn):
@@ -1012,7 +1013,7 @@ def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tm
 def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
     """200 signals at random times of a comparison, also between its runs."""
     items = list(zip(PIXELS[:32], DIGITS[:32]))
-    dls = DataLoaders(DataLoader(items, bs=8, shuffle=True), DataLoader(items, bs=32), device="cpu")
+    dls = DataLoaders(DataLoader(items, bs=8, shuffle=True), DataLoader(items, bs=32), device=DEVICE)
     learn = Learner(dls, nn.Linear(64, 10), CrossEntropyLossFlat(), metrics=accuracy, path=tmp_path)
     learn.remove_cb(ProgressCallback)
     learn.logger = lambda *_: None
