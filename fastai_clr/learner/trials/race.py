@@ -19,35 +19,37 @@ FAR = 10  # times as long as the race's cycles: a fit that they may misjudge
 Losses = Mapping[int, Sequence[float]]  # of the cycles at each step of half a decade; inf where one diverged
 
 
-def lowest_step(losses: Losses) -> int:
-    """The step of the lowest mean loss, the lower one of equals."""
-    return min(sorted(losses), key=lambda step: np.mean(losses[step]))
+def near_steps(losses: Losses, telling: float) -> list[int]:
+    """The steps whose mean loss exceeds the lowest by at most a share of it."""
+    means = {step: float(np.mean(own)) for step, own in losses.items()}
+    lowest = min(means.values())
+    limit = lowest * (1 + telling if lowest > 0 else 1 - telling)
+    return sorted(step for step in means if means[step] <= limit)
 
 
-def best_step(losses: Losses) -> int:
-    """The lowest step whose loss is within 2 % of the lowest; where all are, the losses tell nothing else.
+def best_step(losses: Losses, telling: float = 0) -> int:
+    """The lowest of the steps whose losses `telling` does not tell apart; where it tells none, that of the lowest loss.
 
-    >>> best_step({-1: [0.9], 0: [0.404], 1: [0.4]}), best_step({0: [0.404], 1: [0.4]})
+    >>> best_step({-1: [0.9], 0: [0.404], 1: [0.4]}, 0.02), best_step({0: [0.404], 1: [0.4]}, 0.02)
     (0, 1)
     """
-    lowest = lowest_step(losses)
-    limit = np.mean(losses[lowest]) + TELLING * abs(np.mean(losses[lowest]))
-    near = [step for step, own in losses.items() if np.mean(own) <= limit]
-    return min(near) if len(near) < len(losses) else lowest
+    near = near_steps(losses, telling)
+    return near[0] if telling == 0 or len(near) < len(losses) else best_step(losses)
 
 
-def next_step(losses: Losses, stride: int) -> int | None:
-    """The step to train next; None if the lowest loss has a worse one on either side.
+def next_step(losses: Losses, stride: int, telling: float = 0) -> int | None:
+    """The step to train next; None if the best has a worse one on either side.
 
     Towards the better side, first in the direction of `stride`. After nothing but divergence, downwards.
 
     >>> next_step({0: [0.5], 1: [0.6]}, stride=1)
     -1
     """
-    lowest = lowest_step(losses)
-    if not isfinite(np.mean(losses[lowest])):
+    near = near_steps(losses, telling)
+    if not isfinite(np.mean(losses[near[0]])):
         return min(losses) - abs(stride)
-    return next((step for step in (lowest + stride, lowest - stride) if step not in losses), None)
+    up, down = near[-1] + abs(stride), near[0] - abs(stride)
+    return next((step for step in ((up, down) if stride > 0 else (down, up)) if step not in losses), None)
 
 
 def step_to_repeat(losses: Losses) -> int:
@@ -101,10 +103,10 @@ class Race:
             length //= 2
         length = max(length, FEWEST)
         if length > FEWEST and self.best is not None:
-            step = lowest_step(self.losses)
+            step = best_step(self.losses)
         while self._has_room(length):
             self._add(step_to_repeat(self.losses) if step is None else step, length)
-            step = next_step(self.losses, -1)
+            step = next_step(self.losses, -1, TELLING)
 
     def peak(self, step: int) -> Any:
         """The peak of a step, in the form of `center`."""
@@ -118,7 +120,7 @@ class Race:
     @property
     def best_step(self) -> int:
         """The step that wins. Of the shortest cycles, which tell little, the one of the lowest loss."""
-        return (best_step if self.n_batches > FEWEST else lowest_step)(self.losses)
+        return best_step(self.losses, TELLING if self.n_batches > FEWEST else 0)
 
     @property
     def best(self) -> Any:
@@ -150,19 +152,16 @@ class Race:
         in_words = {step: f"{mean:.4g}" if isfinite(mean) else "diverged" for step, mean in means.items()}
         others = ", ".join(f"{in_words[o]} at {peak_in_words(self.peak(o))}" for o in tried if o != best)
         which = "validation" if any(o.valid_loss is not None for o in self.trials) else "training"
-        if best == lowest_step(self.losses):
+        if best == best_step(self.losses):
             measured = f"lowest at this peak: {means[best]:.4g}" + f" ({others})" * bool(others)
         else:
-            measured = (
-                f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}): of such peaks the lower one "
-            )
-            measured += "is the better advice"
+            measured = f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}), and a lower peak is safer"
         doubts = self._doubts(best, means) + ["the race was interrupted"] * (not is_whole)
         said = f"After a cycle of {self.n_batches} batches the {which} loss is {measured}. "
         said += f"How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
         if n_batches >= FAR * self.n_batches:
-            said += f" Cycles of {self.n_batches} batches stand for one of {n_batches:,}, "
-            said += f"{n_batches / self.n_batches:.0f} times as long: long fits often want a lower peak."
+            said += f" It stands for a cycle of {n_batches:,} batches, {n_batches / self.n_batches:.0f} times as long, "
+            said += "which may want a lower peak."
         return said
 
     def _doubts(self, best: int, means: dict[int, float]) -> list[str]:
@@ -172,9 +171,9 @@ class Race:
         if noise is None:
             doubts.append("one run at each peak does not tell the noise")
         else:
-            i = tried.index(best)
+            i, n = tried.index(best), {step: len(own) for step, own in self.losses.items()}
             beside = [step for step in tried[max(i - 1, 0) : i + 2] if step != best]
-            near = [o for o in beside if means[o] - means[best] < 2 * noise * self._share_of_noise(best, o)]
+            near = [o for o in beside if means[o] - means[best] < 2 * noise * (1 / n[o] + 1 / n[best]) ** 0.5]
             if near:
                 names = " and ".join(peak_in_words(self.peak(o)) for o in near)
                 doubts.append(f"{names} {'are' if len(near) > 1 else 'is'} as good within noise")
@@ -187,9 +186,6 @@ class Race:
         """The standard deviation of the losses at one peak, from all that were repeated; None if none was."""
         repeated = [o for o in self.losses.values() if len(o) > 1 and isfinite(sum(o))]
         return float(np.sqrt(np.mean([np.var(o, ddof=1) for o in repeated]))) if repeated else None
-
-    def _share_of_noise(self, *steps: int) -> float:
-        return float(np.sqrt(sum(1 / len(self.losses[step]) for step in steps)))
 
 
 def two_digits(peak: float) -> float:

@@ -4,12 +4,14 @@ from math import ceil, floor, isfinite, log10
 from time import perf_counter
 
 import numpy as np
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import CancelFitException
+
+from ..loop.selective import SelectiveCallback
 
 LOST = 3  # batches in a row: mixed precision goes on after one whose loss is not finite
 
 
-class Watch(Callback):
+class Watch(SelectiveCallback):
     """Measures the seconds of several fits, and ends a fit whose loss is no longer finite.
 
     The first fit counts only until there is a second: it warms up the device, the compiler and the cache of the data.
@@ -22,6 +24,7 @@ class Watch(Callback):
         self._fits: list[dict[str, list[float]]] = []
 
     def before_fit(self) -> None:
+        super().before_fit()
         self._fits.append({"first batch": [], "batch": [], "validation": []})
         self.is_lost, self._n_lost = False, 0
 

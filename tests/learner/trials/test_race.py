@@ -33,6 +33,20 @@ def test_what_is_trained_next(losses, stride, step):
 @pytest.mark.parametrize(
     "losses, step",
     [
+        ({0: [2.94], -1: [2.98]}, -2),  # a loss that is no worse is a reason to go on
+        ({0: [2.94], -1: [2.98], -2: [2.7]}, -3),
+        ({0: [0.5], -1: [0.505], -2: [0.6]}, 1),
+        ({0: [0.5], -1: [0.52]}, 1),
+        ({0: [0.5], -1: [0.505], -2: [0.6], 1: [0.6]}, None),
+    ],
+)
+def test_between_the_decades_a_tie_leads_downwards(losses, step):
+    assert next_step(losses, -1, 0.02) == step
+
+
+@pytest.mark.parametrize(
+    "losses, step",
+    [
         ({-1: [0.7], 0: [0.5], 1: [0.6]}, 0),
         ({-1: [0.7], 0: [0.5, 0.5], 1: [0.6]}, 1),
         ({-1: [0.6], 0: [0.5, 0.5], 1: [0.7]}, -1),
@@ -58,7 +72,7 @@ def test_between_two_worse_peaks_the_best_or_its_rival_is_repeated(losses, step)
     ],
 )
 def test_which_peak_wins(losses, step):
-    assert best_step(losses) == step
+    assert best_step(losses, 0.02) == step
 
 
 @pytest.mark.parametrize(
@@ -103,7 +117,7 @@ def said(losses, n_batches=60, is_whole=True):
         ({0: [0.5]}, "the validation loss is lowest at this peak: 0.5."),
         ({0: [0.5], 1: [0.6], -1: [0.7]}, "lowest at this peak: 0.5 (0.7 at 0.0032, 0.6 at 0.032)."),
         ({0: [0.5], 1: [inf], -1: [0.7]}, "(0.7 at 0.0032, diverged at 0.032)."),
-        ({0: [0.404], 1: [0.4], -1: [0.7]}, "the validation loss is 0.404 at this peak, within 2 % of the lowest (0.7 at 0.0032, 0.4 at 0.032): of such peaks the lower one is the better advice."),
+        ({0: [0.404], 1: [0.4], -1: [0.7]}, "the validation loss is 0.404 at this peak, within 2 % of the lowest (0.7 at 0.0032, 0.4 at 0.032), and a lower peak is safer."),
     ],
 )  # fmt: skip
 def test_why_says_what_was_measured(losses, words):
@@ -135,6 +149,6 @@ def test_why_says_how_sure_it_is(losses, doubts):
 
 def test_why_says_how_far_the_race_looked_ahead():
     losses = {0: [0.5], 1: [0.6], -1: [0.7]}
-    assert "stand for" not in said(losses, 599)
-    assert "Cycles of 60 batches stand for one of 2,340, 39 times as long" in said(losses, 2340)
+    assert "stands for" not in said(losses, 599)
+    assert "It stands for a cycle of 2,340 batches, 39 times as long, which may want a lower peak." in said(losses, 2340)
     assert "the race was interrupted" in said(losses, is_whole=False)
