@@ -9,21 +9,22 @@ from fastai_clr import CircularLR, plot_schedules
 IMAGES = Path(__file__).parent / "images"
 
 
-def annotated_schedule():
-    """The learning rate of `use_clr=(32, 5)` over 300 batches, with what each number means."""
+def annotated_schedule(div=32, cut_div=5):
+    """The learning rate of `use_clr=(div, cut_div)` over 300 batches, with what each number means."""
     figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-    CircularLR(32, 5).plot(lr=1e-2, n_batches=300, show_text=False, ax=ax)
+    CircularLR(div, cut_div).plot(lr=1e-2, n_batches=300, show_text=False, ax=ax)
     ax.lines[0].set_linewidth(2.5)
     ax.set(xlim=(-8, 308), ylim=(0, 0.0138))
-    ax.set_title("learn.fit(1e-2, 1, cycle_len=3, use_clr=(32, 5))", family="monospace")
+    ax.set_title(f"learn.fit(1e-2, 1, cycle_len=3, use_clr=({div}, {cut_div}))", family="monospace")
+    peak = 300 // cut_div + 1
     for (batch, rate), where, text in [
-        ((1, 1e-2 / 32), (25, 0.0012), "starts at lr / div = 0.01 / 32"),
-        ((61, 1e-2), (90, 0.0098), "peaks at lr = 0.01"),
+        ((1, 1e-2 / div), (25 + peak / 4, 0.0012), f"starts at lr / div = 0.01 / {div}"),
+        ((peak, 1e-2), (peak + 29, 0.0098), "peaks at lr = 0.01"),
     ]:
         ax.annotate(text, (batch, rate), where, va="center", arrowprops=dict(arrowstyle="->"))
     for first, last, x, align, text in [
-        (1, 61, 1, "left", "rises for 1 / cut_div,\n1/5 of the cycle"),
-        (61, 300, 180, "center", "falls for the rest"),
+        (1, peak, 1, "left", f"rises for 1 / cut_div,\n1/{cut_div} of the cycle"),
+        (peak, 300, 180, "center", "falls for the rest"),
     ]:
         ax.annotate("", (first, 0.0113), (last, 0.0113), arrowprops=dict(arrowstyle="<->", color="tab:red"))
         ax.text(x, 0.0117, text, color="tab:red", ha=align, va="bottom")
@@ -68,11 +69,8 @@ def stopped_and_cooled(seeds=range(5)):
     lr = 0.03
     ways = {
         "a cycle of 10 epochs": train(lambda o: o.fit_clr(10, lr)),
-        "stopped after 5, cooled for 1": train(lambda o: o.fit_clr(10, lr, cbs=Stop()), lambda o: o.fit_cooldown()),
         "a cycle of 6 epochs": train(lambda o: o.fit_clr(6, lr)),
-    }
-    ways = {
-        name: ways[name] for name in ("a cycle of 10 epochs", "a cycle of 6 epochs", "stopped after 5, cooled for 1")
+        "stopped after 5, cooled for 1": train(lambda o: o.fit_clr(10, lr, cbs=Stop()), lambda o: o.fit_cooldown()),
     }
     figure, (above, below) = plt.subplots(2, figsize=(8, 5.5), sharex=True, layout="constrained")
     for (name, (n_iter, rates, accuracy)), style in zip(

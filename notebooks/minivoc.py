@@ -40,7 +40,7 @@ class Scene(NamedTuple):
     digits: list[Digit]
 
 
-def make(root=DATA, n_train=2000, n_valid=500, size=96, seed=0) -> Path:
+def make(root=DATA, n_train=3000, n_valid=500, size=64, seed=0) -> Path:
     """Make the data set as `root/VOCdevkit/VOC2007` and return `root`; an identical one that is there is left alone.
 
     n_train, n_valid: images in ImageSets/Main/train.txt and val.txt; they share neither digits nor parts of photos.

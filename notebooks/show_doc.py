@@ -23,13 +23,15 @@ def show_doc(name: str, o: Any) -> Markdown:
     doc = NumpyDocString(inspect.getdoc(o) or "")
     types = {p.name: _in_words(p.annotation) for p in inspect.signature(o).parameters.values()} if callable(o) else {}
     parts = [f"```python\n{_signature(name, o)}\n```", *_texts(doc["Summary"]), *_texts(doc["Extended Summary"])]
-    for section in ("Parameters", "Attributes"):
-        parts.append("\n".join(_bullet(names, text, types) for names, _, text in doc[section]))
+    if not _is_attribute(name, o):
+        parts += _bullets(doc["Parameters"], types)
+    if doc["Attributes"]:
+        parts += ["Attributes:", *_bullets(doc["Attributes"], types)]
     parts += [f"Returns {_lowered([kind, *text])}" for _, kind, text in doc["Returns"]]
     parts += [f"Raises {kind} {_lowered(text)}" for _, kind, text in doc["Raises"]]
     parts += _texts(doc["Notes"])
     parts += [f"Source: {text}" for text in _texts(doc["References"])]
-    return Markdown("\n\n".join(part for part in parts if part) + "\n")
+    return Markdown("\n\n".join(parts) + "\n")
 
 
 @contextmanager
@@ -43,11 +45,15 @@ def shows_error() -> Iterator[None]:
         raise AssertionError("this should raise an error")
 
 
+def _is_attribute(name: str, o: Any) -> bool:
+    return inspect.isclass(o) and name.rpartition(".")[2].islower()
+
+
 def _signature(name: str, o: Any) -> str:
     """The call with its defaults; of an attribute, its type."""
     if getter := getattr(o, "fget", None) or getattr(o, "func", None):  # a property, or a cached one
         return f"{name}: {_in_words(inspect.signature(getter).return_annotation)}"
-    if inspect.isclass(o) and name.rpartition(".")[2].islower():
+    if _is_attribute(name, o):
         return f"{name}: {o.__name__}"
     signature = inspect.signature(o)
     names = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
@@ -66,10 +72,13 @@ def _in_words(kind: Any) -> str:
     )
 
 
-def _bullet(names: str, text: list[str], types: dict[str, str]) -> str:
-    """An item of a list: one name, or several that one text is about."""
-    shown, kind = ", ".join(f"`{name}`" for name in names.split(", ")), types.get(names.lstrip("*"))
-    return f"- {shown}{f' ({kind})' if kind else ''}: {' '.join(text)}"
+def _bullets(entries: list[tuple[str, str, list[str]]], types: dict[str, str]) -> list[str]:
+    """A list with an item for each entry: a name, or several that one text is about; empty if there is none."""
+    items = []
+    for names, _, text in entries:
+        shown, kind = ", ".join(f"`{name}`" for name in names.split(", ")), types.get(names.lstrip("*"))
+        items.append(f"- {shown}{f' ({kind})' if kind else ''}: {' '.join(text)}")
+    return ["\n".join(items)] if items else []
 
 
 def _lowered(lines: list[str]) -> str:

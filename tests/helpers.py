@@ -235,3 +235,10 @@ def load_run():
 
 def outputs(nb):
     return [o for cell in nb.cells for o in cell.get("outputs", [])]
+
+
+def typed_before(learn):
+    """The names that examples use, as in a notebook after the star imports."""
+    names = {"learn": learn, "lr": 1e-2, "lrs": np.array([1e-4, 1e-3, 1e-2]), "wd": 0.1}
+    exec("from fastai.vision.all import *\nfrom fastai_clr.all import *", star_imports := {})
+    return star_imports | names

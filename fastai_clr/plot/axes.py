@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     GivenAxes = Axes | Sequence[Axes] | np.ndarray | None
 else:  # matplotlib is imported when something is drawn; tools that read types need the names
-    Axes = GivenAxes = Any
+    Axes = GivenAxes = object
 
 BATCHES = "iteration (batches)"
 FIGURES = {1: (6.4, 4), 2: (11, 4), 3: (13, 4)}  # inches, by the number of axes

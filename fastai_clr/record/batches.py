@@ -12,7 +12,7 @@ from ..schedules.timetable import Timetable
 if TYPE_CHECKING:
     from pandas import DataFrame
 else:  # imported when a table is made; tools that read types need the name
-    DataFrame = Any
+    DataFrame = object
 
 
 class BatchRecord:

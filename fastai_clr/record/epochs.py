@@ -15,7 +15,7 @@ from .columns import EpochColumns
 if TYPE_CHECKING:
     from pandas import DataFrame
 else:  # imported when a table is made; tools that read types need the name
-    DataFrame = Any
+    DataFrame = object
 
 
 class EpochRecord:

@@ -1,20 +1,18 @@
 """The result of `learn.compare_schedules`: the runs, and what can be read from them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import plot
+from ..plot.axes import GivenAxes
 from .peaks import grid_table
 from .run import Peak, Run
 from .sentences import as_html, as_text
 from .table import by_schedule, differences, runs_table
 from .verdicts import Verdict, verdicts
-
-if TYPE_CHECKING:
-    from ..plot.axes import GivenAxes
 
 
 class Comparison:

@@ -4,23 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from .. import plot
+from ..plot.axes import Axes, GivenAxes
 from .peaks import highest_rate, peak_in_words
 from .run import Peak
-
-if TYPE_CHECKING:
-    from ..plot.axes import Axes, GivenAxes
 
 
 @dataclass(frozen=True)
 class Trial:
     """A short whole cycle at one peak rate.
 
-    Attributes
+    Parameters
     ----------
     peak
         Peak rate, as `fit` takes it.
@@ -51,7 +49,7 @@ class Suggestion:
     It stands for its rate where `fit`, `fit_clr`, `plot_schedule`, `compare_schedules` and `CLRScheduler` take one; in
     `fit_clr` for its div and cut_div, too: `learn.fit_clr(5, suggestion)`.
 
-    Attributes
+    Parameters
     ----------
     lr
         Peak learning rate.

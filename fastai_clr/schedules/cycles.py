@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .checks import check_number, set_number
+
+Numbers: TypeAlias = float | NDArray[Any]  # a number for one step, an array for several
 
 
 class Cycle(NamedTuple):
@@ -25,10 +27,10 @@ class Cycle(NamedTuple):
         Batches in the first cycle of the fit.
     """
 
-    length: Any
-    number: Any
-    start: Any
-    first_length: Any
+    length: "Numbers"
+    number: "Numbers"
+    start: "Numbers"
+    first_length: "Numbers"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import plot
 from ..plot.axes import Axes, GivenAxes
 from .checks import PerGroup, check_peaks, set_number
-from .cycles import Cycle, Cycles
+from .cycles import Cycle, Cycles, Numbers
 from .describe import describe
 from .timetable import Timetable
 
@@ -35,7 +35,7 @@ class Schedule:
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 
-    def factor(self, i: Any, cycle: Cycle) -> Any:
+    def factor(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         """The learning rate of a batch, as a share of the peak rate.
 
         Parameters
@@ -51,7 +51,7 @@ class Schedule:
         """
         raise NotImplementedError(f"{type(self).__name__} should define factor(i, cycle)")
 
-    def height(self, i: Any, cycle: Cycle) -> Any:
+    def height(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         """The share of `mom_b` in the momentum of a batch: `(1 - height) * mom_a + height * mom_b`.
 
         Parameters
@@ -87,7 +87,7 @@ class Schedule:
     def at(self, step: int, cycles: Cycles) -> tuple[float, float | None]: ...
     @overload
     def at(self, step: NDArray[Any], cycles: Cycles) -> tuple[NDArray[Any], NDArray[Any] | None]: ...
-    def at(self, step: Any, cycles: Cycles) -> tuple[Any, Any]:
+    def at(self, step: "int | NDArray[Any]", cycles: Cycles) -> "tuple[Numbers, Numbers | None]":
         """The factor (share of the peak rate) and the momentum at a step of a fit.
 
         Parameters

@@ -1,12 +1,11 @@
 """The shapes: learning rate and momentum in each batch of a cycle."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 import numpy as np
 
 from .checks import check_bool, set_number
-from .cycles import Cycle
+from .cycles import Cycle, Numbers
 from .schedule import Schedule
 
 
@@ -86,7 +85,7 @@ class CircularLR(Schedule):
         set_number(self, "gamma", above=0, most=1)
         set_number(self, "cycle_gamma", above=0, most=1)
 
-    def _triangle(self, i: Any, cycle: Cycle) -> Any:
+    def _triangle(self, i: Numbers, cycle: Cycle) -> Numbers:
         """The height without decay: from 0 at the start of the cycle to 1 at the cut, and back towards 0."""
         cut = cycle.length // self.cut_div
         rising = np.where(cut > 0, i / np.maximum(cut, 1), 1)
@@ -94,15 +93,15 @@ class CircularLR(Schedule):
         triangle = np.minimum(rising, falling)  # the lines cross at the cut, where both are 1
         return (1 - np.cos(np.pi * triangle)) / 2 if self.cosine else triangle
 
-    def _shrunk(self, triangle: Any, i: Any, cycle: Cycle) -> Any:
+    def _shrunk(self, triangle: Numbers, i: Numbers, cycle: Cycle) -> Numbers:
         """`triangle` after the decay by `gamma` and `cycle_gamma`."""
         # numpy's `**` takes 12 times as long as `exp2` if the result underflows
         return triangle * np.exp2(np.log2(self.cycle_gamma) * cycle.number + np.log2(self.gamma) * (cycle.start + i))
 
-    def height(self, i: Any, cycle: Cycle) -> Any:
+    def height(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         return self._shrunk(self._triangle(i, cycle), i, cycle)
 
-    def factor(self, i: Any, cycle: Cycle) -> Any:
+    def factor(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         triangle, floor = self._triangle(i, cycle), 1  # floor: the rate at height 0, in units of peak/div
         if self.div_final is not None:
             falls = i > cycle.length // self.cut_div
@@ -161,18 +160,18 @@ class CircularLRBeta(Schedule):
         set_number(self, "pct", least=0, below=100)
         self.check_momentum()
 
-    def _rise(self, cycle: Cycle) -> Any:
+    def _rise(self, cycle: Cycle) -> Numbers:
         """Batches of the rise; the fall back to peak/div has as many."""
         return np.floor(cycle.length * (1 - self.pct / 100) / 2)
 
-    def height(self, i: Any, cycle: Cycle) -> Any:
+    def height(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         rise = self._rise(cycle)
         return np.maximum(1 - np.abs(i - rise) / np.maximum(rise, 1), 0)
 
     def corners(self, cycle: Cycle) -> tuple[int, ...]:
         return (int(2 * self._rise(cycle)),)
 
-    def factor(self, i: Any, cycle: Cycle) -> Any:
+    def factor(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         start = 2 * self._rise(cycle)
         last = (i - start) / np.maximum(cycle.length - start, 1)
         triangle = 1 + self.height(i, cycle) * (self.div - 1)
@@ -216,7 +215,7 @@ class CosAnneal(Schedule):
     def __post_init__(self) -> None:
         check_bool("slow_start", self.slow_start)
 
-    def factor(self, i: Any, cycle: Cycle) -> Any:
+    def factor(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         cosine = (np.cos(np.pi * i / cycle.length) + 1) / 2
         if not self.slow_start:
             return cosine
@@ -257,7 +256,7 @@ class Cooldown(Schedule):
     def __post_init__(self) -> None:
         set_number(self, "div", least=1)
 
-    def factor(self, i: Any, cycle: Cycle) -> Any:
+    def factor(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         return 1 - (1 - 1 / self.div) * (i + 1) / cycle.length
 
 
@@ -275,5 +274,5 @@ class Constant(Schedule):
     1.0
     """
 
-    def factor(self, i: Any, cycle: Cycle) -> Any:
+    def factor(self, i: "Numbers", cycle: Cycle) -> "Numbers":
         return 1.0

@@ -12,6 +12,8 @@ from .cycles import Cycles
 
 if TYPE_CHECKING:
     from .schedule import Schedule
+else:  # which imports this module; tools that read types need the name
+    Schedule = object
 
 BLOCK = 8192  # rows that are evaluated at once, in about 1 ms
 

@@ -11,7 +11,7 @@ from torchvision.datasets import VOCDetection
 import minivoc
 import voc
 
-N_TRAIN, N_VALID = 60, 30
+N_TRAIN, N_VALID, SIZE = 60, 30, 64
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def sources():
 def scenes(sources):
     photos, digits, _ = sources
     rng = np.random.default_rng(0)
-    return [minivoc.plan(rng, photos, digits, n, 96, valid) for n, valid in ((N_TRAIN, False), (N_VALID, True))]
+    return [minivoc.plan(rng, photos, digits, n, SIZE, valid) for n, valid in ((N_TRAIN, False), (N_VALID, True))]
 
 
 def hashes(root):
@@ -72,8 +72,8 @@ def test_a_folder_that_is_something_else_is_not_touched(tmp_path):
 def test_torchvision_reads_the_layout(root, split, n):
     dataset = VOCDetection(root, year="2007", image_set=split, download=False)
     image, target = dataset[n - 1]
-    assert len(dataset) == n and image.size == (96, 96)
-    assert target["annotation"]["size"] == {"width": "96", "height": "96", "depth": "3"}
+    assert len(dataset) == n and image.size == (SIZE, SIZE)
+    assert target["annotation"]["size"] == {"width": str(SIZE), "height": str(SIZE), "depth": "3"}
     first = target["annotation"]["object"][0]
     assert first["name"] in minivoc.CLASSES and set(first["bndbox"]) == {"xmin", "ymin", "xmax", "ymax"}
 
@@ -91,7 +91,7 @@ def test_one_to_three_objects_inside_the_image_that_overlap_little(root):
     for e in examples:
         for o in e.objects:
             left, top, right, bottom = o.box
-            assert 0 <= left < right <= 96 and 0 <= top < bottom <= 96
+            assert 0 <= left < right <= SIZE and 0 <= top < bottom <= SIZE
         for a, b in combinations(e.objects, 2):
             assert voc.iou(a.box, b.box) <= 0.1
 
@@ -111,7 +111,7 @@ def test_boxes_are_tight(scenes, sources):
     for scene in scenes[0][:20]:
         one = scene._replace(digits=scene.digits[:1])
         ground, painted = (
-            np.asarray(minivoc.paint(o, photos, digits, 96), int) for o in (one._replace(digits=[]), one)
+            np.asarray(minivoc.paint(o, photos, digits, SIZE), int) for o in (one._replace(digits=[]), one)
         )
         rows, columns = np.nonzero(np.abs(painted - ground).max(axis=2) > 8)
         box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
@@ -121,7 +121,7 @@ def test_boxes_are_tight(scenes, sources):
 def test_train_and_valid_share_no_digit(sources):
     photos, digits, _ = sources
     rng = np.random.default_rng(0)  # scenes enough that chance alone would share a hundred digits
-    scenes = [minivoc.plan(rng, photos, digits, n, 96, valid) for n, valid in ((500, False), (250, True))]
+    scenes = [minivoc.plan(rng, photos, digits, n, SIZE, valid) for n, valid in ((500, False), (250, True))]
     train, valid = ({d.index for scene in split for d in scene.digits} for split in scenes)
     assert len(train) > 500 and len(valid) > 250 and not train & valid
 

@@ -80,6 +80,28 @@ def test_the_contents_list_leads_to_headings(committed):
     assert all(o[1:] in headings if o[0] == "#" else (NOTEBOOKS / o).exists() for o in links)
 
 
+GONE = [
+    "ImageClassifierData", "ConvLearner.pretrained(", "precompute", "learn.predict()", "learn.TTA()", "set_data(", "accuracy_np(",
+    "bn_freeze", "opt_fn=optim.Adam", "[CosAnneal(", "TrainingPhase(", "reg_fn", "def on_batch_end(",
+]  # fmt: skip
+UNCHANGED = [
+    "learn.fit(lr, 1)",
+    "learn.opt_fn = ",
+    "learn.crit = ",
+    "learn.clip = ",
+    "learn.freeze_to(-1)",
+    "callbacks=[",
+]
+
+
+def test_the_first_hour_has_the_lines_of_2018_as_comments_and_those_of_today_as_code(committed):
+    section = text(committed, "code").partition("def get_data(")[2].partition("show_doc(")[0]
+    comments = "\n".join(re.findall(r"^ *# 0.7: .*$", section, re.M))
+    typed = re.sub(r"^ *# .*$", "", section, flags=re.M)
+    assert [line for line in GONE if line not in comments] == []
+    assert [line for line in UNCHANGED if line not in typed] == []
+
+
 def test_every_cell_ran_and_left_no_warning(nb):
     assert not [o for o in outputs(nb) if o.output_type == "error" or o.get("name") == "stderr"]
 

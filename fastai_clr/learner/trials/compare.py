@@ -1,6 +1,6 @@
 """Schedules measured against each other: `learn.compare_schedules`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
@@ -8,16 +8,26 @@ from typing import Any
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.torch_core import params
+from torch.nn import Module
 from torch.nn.parameter import is_lazy
 
 from ...report.comparison import Comparison, compared_columns
 from ...report.peaks import best_peaks, peak_in_words
 from ...report.run import Run
-from ...schedules.checks import check_number, is_several
+from ...schedules.checks import PerGroup, check_number, is_several
 from ...schedules.drawing import position_functions
 from ...schedules.names import named_schedules
 from ...schedules.schedule import Schedule
-from ..calls.arguments import as_callbacks, check_events, check_lr, check_per_group, default_lr, optimizer_for_fit
+from ..calls.arguments import (
+    Callbacks,
+    Rates,
+    as_callbacks,
+    check_events,
+    check_lr,
+    check_per_group,
+    default_lr,
+    optimizer_for_fit,
+)
 from ..calls.fit import plan_of_native
 from ..calls.plot_schedule import preview
 from ..calls.short_errors import plan_then_run
@@ -35,17 +45,17 @@ DEFAULT_SCHEDULES = ("constant", "cosine", "one_cycle", "clr(32,5)")
 def compare_schedules(
     self: Learner,
     n_epoch: int,
-    lr: Any = None,
-    schedules: Any = DEFAULT_SCHEDULES,
-    seeds: Any = 3,
+    lr: "Rates | Mapping[str, Rates | None] | None" = None,
+    schedules: "Mapping[str, Any] | Sequence[Any] | Schedule" = DEFAULT_SCHEDULES,
+    seeds: "int | Sequence[int]" = 3,
     *,
-    lr_grid: Any = None,
-    grid_seeds: Any = 3,
+    lr_grid: "Sequence[Rates] | None" = None,
+    grid_seeds: "int | Sequence[int]" = 3,
     baseline: str | None = None,
     target: float | None = None,
-    wd: Any = None,
-    cbs: Any = None,
-    init: Callable[[Any], Any] | None = None,
+    wd: "PerGroup | None" = None,
+    cbs: "Callbacks | None" = None,
+    init: "Callable[[Module], object] | None" = None,
     n_jobs: int | None = None,
 ) -> Callable[[], Comparison]:
     """Train with each schedule from the same weights on the same batches, once for each seed, and compare.

@@ -37,18 +37,30 @@ _SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb come
 class Sandbox:
     """Copies of `learn`, and of the callbacks `cbs` with it, one at a time: before the next, the last is collected.
 
+    Raises ValueError in several processes, without a Recorder, and if a function, which is not copied, refers to the
+    Learner or its model by name.
+
+    Parameters
+    ----------
+    learn
+        The Learner.
+    cbs
+        Callbacks to copy with it.
+    folder
+        Where the folder of the copies is made; None is the system's for temporary files.
+
+    Notes
+    -----
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
     random generators in data sets and transforms. Shared are the data: tensors, arrays, tables and images. The
     optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its state.
+
     Left out are `learn.sched`, `learn.interrupted`, callbacks with `take_part = False`, callbacks of the Learner that
     show, save or log, or stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say
     its logger. Afterwards the global random numbers go on as before.
 
-    folder: where the folder of the copies is made; None is the system's for temporary files.
-
-    Raises ValueError in several processes, without a Recorder, and if a function, which is not copied, refers to the
-    Learner or its model by name.
-
+    Examples
+    --------
     >>> with Sandbox(learn) as box, box:     # entered twice: see `Sandbox.__exit__`
     ...     with box.copy(seed=0) as (twin, _):
     ...         twin.fit(1, 1e-2)

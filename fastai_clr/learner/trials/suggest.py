@@ -14,7 +14,7 @@ from ...report.peaks import peak_in_words
 from ...report.suggestion import Suggestion, Trial
 from ...schedules.checks import check_number
 from ...schedules.cycles import Cycles
-from ..calls.arguments import check_lr, optimizer_for_fit
+from ..calls.arguments import Rates, check_lr, optimizer_for_fit
 from ..calls.short_errors import plan_then_run
 from ..loop.loaders import batches_per_epoch
 from .interruption import run_experiment
@@ -34,7 +34,7 @@ OF_THE_MINUTES = 1 / 3  # is the most that a race takes
 def suggest_clr(
     self: Learner,
     n_epoch: int | None = None,
-    lr: Any = None,
+    lr: "Rates | None" = None,
     n_cycles: int = 1,
     budget: float | None = None,
     *,
