@@ -110,7 +110,8 @@ def race(peaks: ArrayLike, losses: ArrayLike, chosen: float, ylabel: str, ax: "G
     drawn = means <= top
     (mean,) = ax.plot(tried[drawn], means[drawn], linewidth=1)
     ax.plot(peaks, np.where(np.isin(peaks, tried[drawn]), losses, np.nan), "o", color=mean.get_color())
-    ax.set(xscale="log", xlabel="peak learning rate (log scale)", ylabel=ylabel)
+    edges = tried[0] / 1.5, tried[-1] * 1.5  # room for the words at a peak without a point
+    ax.set(xscale="log", xlim=edges, xlabel="peak learning rate (log scale)", ylabel=ylabel)
     lay_out(ax)
     labelled = tried[:: ceil(len(tried) * TICK_LABEL / width_of(ax))]
     ax.set_xticks(labelled, [f"{peak:.2g}" for peak in labelled])
