@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from fastai.vision.all import ConvLayer, Learner, PILImage, create_body, nn, params
+from fastai.vision.all import ConvLayer, Learner, PILImage, TfmdDL, create_body, nn, params
 from torchvision.datasets import VOCDetection
 from torchvision.models import ResNet34_Weights, resnet34
 
@@ -46,10 +46,17 @@ def examples(split) -> list[voc.Example]:
     return [e for e in voc.read_xml(root(), split) if voc.largest(e)]
 
 
-@cache
 def read(path) -> PILImage:
-    """The image in the file, squashed to a square and kept in memory: each file is read once."""
+    """The image in the file, squashed to a square."""
     return PILImage.create(voc.read_image(path).resize((SIZE, SIZE)))
+
+
+class KeptDL(TfmdDL):
+    """A data loader that reads and prepares each image once, and keeps it: what is random is done to whole batches."""
+
+    @cache  # noqa: B019  (the loader lives as long as the lesson)
+    def do_item(self, s):
+        return super().do_item(s)
 
 
 def new_body() -> nn.Sequential:

@@ -124,7 +124,9 @@ def compare_schedules(
     comparison. It holds a Learner and a copy, on the Learner's own device: all workers share the memory of one GPU.
     Each trains with this process's `torch.get_num_threads()`, so that the numbers are those of one run after the other,
     to the last bit on this machine, up to rounding on another. Other settings of this process (torch's default dtype or
-    its deterministic algorithms, say) do not reach a worker. Where joblib has only threads, one run trains at a time.
+    its deterministic algorithms, say) do not reach a worker. The seconds of a run are those beside the other runs.
+    Where joblib has only threads, one run trains at a time. Data loaders with `num_workers` need
+    `dask.config.set({"distributed.worker.daemon": False})` before a cluster of dask starts.
 
     Examples
     --------

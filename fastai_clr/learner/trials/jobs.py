@@ -2,6 +2,7 @@
 
 import gc
 import io
+import multiprocessing
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,24 @@ class Task(NamedTuple):
     seed: int
     peak: Any
     words: str
+
+
+class Settings(NamedTuple):
+    """What a worker takes over from this process.
+
+    Parameters
+    ----------
+    folder
+        For temporary files: a worker that is killed cannot remove its own.
+    n_threads
+        Of torch: the order in which it adds depends on them.
+    start_method
+        By which `multiprocessing` starts the processes of a data loader; joblib's own cannot start them.
+    """
+
+    folder: str
+    n_threads: int
+    start_method: str
 
 
 @dataclass(frozen=True)
@@ -154,7 +173,8 @@ class Trainer:
         self, payload: np.ndarray, tasks: Sequence[Task], bar: ExperimentBar, n_before: int
     ) -> Iterator[tuple[int, Run]]:
         with TemporaryDirectory(prefix="fastai_clr_", ignore_cleanup_errors=True) as folder:
-            work = (delayed(train_in_worker)(payload, folder, torch.get_num_threads(), *o) for o in enumerate(tasks))
+            settings = Settings(folder, torch.get_num_threads(), multiprocessing.get_start_method())
+            work = (delayed(train_in_worker)(payload, settings, i, task) for i, task in enumerate(tasks))
             options: Any = dict(batch_size=1, return_as="generator_unordered")  # joblib's types are too narrow
             finished: Any = Parallel(self._n_jobs, **options)(work)
             with closing(finished):
@@ -164,33 +184,33 @@ class Trainer:
                     yield run
 
 
-def train_in_worker(payload: np.ndarray, folder: str, n_threads: int, i: int, task: Task) -> tuple[int, Run]:
-    """Train a run in a worker process, with the parent's number of threads; returns the task's number and the run.
+def train_in_worker(payload: np.ndarray, settings: Settings, i: int, task: Task) -> tuple[int, Run]:
+    """Train a run in a worker process; returns the number of the task and the run.
 
     Parameters
     ----------
     payload
         What `Recipe.pickled` returned.
-    folder
-        The parent's folder for temporary files: a worker that is killed cannot remove its own.
-    n_threads
-        The parent's `torch.get_num_threads()`.
+    settings
+        Those of the process that wants the run.
     i, task
         The task and its number.
     """
     import fastai.callback.schedule  # noqa: F401  (it gives a Learner `fit_one_cycle`)
 
     with _ALONE:
-        n_before = torch.get_num_threads()
-        torch.set_num_threads(n_threads)  # sums are added in an order that depends on it
+        n_threads, start_method = torch.get_num_threads(), multiprocessing.get_start_method()
+        torch.set_num_threads(settings.n_threads)
+        multiprocessing.set_start_method(settings.start_method, force=True)
         try:
-            return i, _train(payload, Path(folder), task)
+            return i, _train(payload, Path(settings.folder), task)
         except Exception as error:
             if not _survives_pickling(error):
                 raise RuntimeError(f"{type(error).__name__}: {error} ({task.words})") from error
             raise
         finally:
-            torch.set_num_threads(n_before)
+            multiprocessing.set_start_method(start_method, force=True)
+            torch.set_num_threads(n_threads)
             gc.collect()  # the Learner
             torch.cuda.empty_cache()  # a worker waits some minutes for more work
 

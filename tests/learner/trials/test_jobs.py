@@ -69,6 +69,7 @@ def assert_same_numbers(comparison, expected):
 def test_numbers_bar_and_learner(learn, capsys):
     """One test: a worker takes seconds to start."""
     learn.fit(1, 1e-2)
+    learn.dls.loaders[0] = learn.dls.train.new(num_workers=1)
     learn.add_cbs([ProgressCallback(), CSVLogger(), Noise()])
     before = state_of(learn), torch.get_rng_state().tolist()
     expected = learn.compare_schedules(2, **GRID, init=new_weights)
@@ -163,11 +164,17 @@ def test_classes_of_a_script_and_ctrl_c(tmp_path):
 
 @pytest.mark.slow
 def test_a_cluster_of_dask(learn):
+    import dask
     from distributed import Client, LocalCluster
 
+    learn.dls.loaders[0] = learn.dls.train.new(num_workers=1)
     arguments = dict(n_epoch=1, **GRID)
     expected = learn.compare_schedules(**arguments)
-    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster, Client(cluster):
+    with (
+        dask.config.set({"distributed.worker.daemon": False}),  # for the processes of the data loader
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
         with joblib.parallel_config(backend="dask"):
             assert_same_numbers(learn.compare_schedules(**arguments), expected)  # and n_jobs is that of the cluster
             assert str(run_that_failed(learn, 2, ValueError, "no good")).endswith("no good")
