@@ -17,7 +17,7 @@ from .schedules import (
     plot_schedules,
 )
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 __all__ = [
     "CircularLR",
     "CircularLRBeta",

@@ -69,11 +69,8 @@ def stopped_and_cooled(seeds=range(5)):
     lr = 0.03
     ways = {
         "a cycle of 10 epochs": train(lambda o: o.fit_clr(10, lr)),
-        "stopped after 5, cooled for 1": train(lambda o: o.fit_clr(10, lr, cbs=Stop()), lambda o: o.fit_cooldown()),
         "a cycle of 6 epochs": train(lambda o: o.fit_clr(6, lr)),
-    }
-    ways = {
-        name: ways[name] for name in ("a cycle of 10 epochs", "a cycle of 6 epochs", "stopped after 5, cooled for 1")
+        "stopped after 5, cooled for 1": train(lambda o: o.fit_clr(10, lr, cbs=Stop()), lambda o: o.fit_cooldown()),
     }
     figure, (above, below) = plt.subplots(2, figsize=(8, 5.5), sharex=True, layout="constrained")
     for (name, (n_iter, rates, accuracy)), style in zip(

@@ -46,9 +46,9 @@ def test_the_code_of_the_readme_runs_in_order_as_it_is_typed(pasted):
 
 
 def test_the_readme_is_read_in_minutes():
-    """At most 1,500 words outside the blocks of code."""
+    """At most 1,400 words outside the blocks of code."""
     words = re.sub("```.*?```", "", README, flags=re.S).split()
-    assert len([o for o in words if re.search(r"\w", o)]) <= 1500
+    assert len([o for o in words if re.search(r"\w", o)]) <= 1400
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])

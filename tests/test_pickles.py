@@ -1,4 +1,4 @@
-"""What users pickled with 1.0.0, this release reads. tests/data/make_pickle.py made the sample."""
+"""What users pickled with 1.0.0 and 2.0.0, this release reads. tests/data/make_pickle.py made the samples."""
 
 import pickle
 
@@ -8,17 +8,22 @@ import pytest
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRCallback, Constant, CosAnneal, Cycles, StopAtCycleEnd
 from helpers import DATA, assert_same_rates, modules_loaded_by
 
-SAMPLE = DATA / "1.0.0.pickle"
+RELEASES = ["1.0.0", "2.0.0"]
 COSINE = [1, 0.9045084971874737, 0.6545084971874737, 0.34549150281252633, 0.09549150281252627]
 
 
-@pytest.fixture
-def sample():
-    return pickle.loads(SAMPLE.read_bytes())
+def load(release):
+    return pickle.loads((DATA / f"{release}.pickle").read_bytes())
 
 
-def test_it_loads_neither_fastai_nor_torch():
-    assert modules_loaded_by(f"import pickle; pickle.load(open({str(SAMPLE)!r}, 'rb'))") == []
+@pytest.fixture(params=RELEASES)
+def sample(request):
+    return load(request.param)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_it_loads_neither_fastai_nor_torch(release):
+    assert modules_loaded_by(f"import pickle; pickle.load(open({str(DATA / release)!r} + '.pickle', 'rb'))") == []
 
 
 def test_schedules(sample):
@@ -80,8 +85,8 @@ def test_a_comparison(sample):
     assert "within noise" in comparison._repr_html_()
 
 
-def test_suggestions(sample):
-    from_finders, from_race = sample["suggestions"]
+def test_suggestions_of_1_0_0():
+    from_finders, from_race = load("1.0.0")["suggestions"]
     assert tuple(from_finders)[:3] == (0.03, 10, 10) and tuple(from_race)[:3] == (0.1, 10, 10)
     assert from_race.call == "learn.fit_clr(2, 0.1, div=10, cut_div=10)" and "13 batches" in from_race.why
     assert from_race.trials.peak.tolist() == [0.01, 0.032, 0.1]
@@ -90,8 +95,9 @@ def test_suggestions(sample):
     assert "<td>0.032</td>" in from_race._repr_html_()
 
 
-def test_a_scheduler_of_plain_torch_goes_on():
-    scheduler = pickle.loads((DATA / "1.0.0_scheduler.pickle").read_bytes())  # after 7 batches of two cycles of 10
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_scheduler_of_plain_torch_goes_on(release):
+    scheduler = pickle.loads((DATA / f"{release}_scheduler.pickle").read_bytes())  # after 7 batches of two cycles of 10
     factors, momentums = CircularLR(10, 5, 0.95, 0.85).at(np.arange(20), Cycles(2, 10))
     held = []
     for _ in range(7, 20):

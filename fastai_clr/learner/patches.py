@@ -20,7 +20,7 @@ from .calls.fit_cooldown import fit_cooldown
 from .calls.plot_schedule import plot_schedule
 from .fastai2 import NATIVE, train_epochs_from, write_hyper
 from .loop.callback import CLRCallback
-from .loop.ending import fit_end, keep_fit_end, set_fit_end
+from .loop.ending import fit_end, keep_loaded_end, set_fit_end
 from .loop.hypers import group_dicts, read_hyper
 from .loop.running import hypers_before_fit, is_in_a_fit
 from .loop.selective import SelectiveCallback
@@ -50,7 +50,7 @@ def load(self: Learner, *args: Any, **kwargs: Any) -> Any:
     if not is_in_a_fit(self):
         set_fit_end(self, None)
         if group_dicts(self.opt) is not groups:  # the file has an optimizer, with the rates of its last batch
-            keep_fit_end(self)
+            keep_loaded_end(self)
     return loaded
 
 

@@ -9,8 +9,8 @@ trained before, and for 20 % four shapes, linearly to 1/10 and to 1/100, and to 
 some of these tasks a stopped `use_clr=(10, 10, .95, .85)` says what momentum should do: be the optimizer's own, stay where
 it was, or go back to .95. TASKS[1::2] are for the report: the chosen cooldown after 1/4, 1/2 and 3/4.
 
-The figures go to cooldown.csv, a column for each seed; a task that is there already is skipped. It takes a quarter of an
-hour of one core. `python tests/benchmarks/cooldown.py table` prints what they say.
+The figures go to cooldown.csv, a column for each seed; a task that is there already is skipped. It took 44 minutes on a
+busy machine. `python tests/benchmarks/cooldown.py table` prints what they say.
 """
 
 import argparse
@@ -193,50 +193,45 @@ def measure(names):
 
 
 def print_tables():
-    """Differences in points ± standard error, for each task, and over the tasks in sd of the seeds."""
-    names = list(dict.fromkeys(o[0] for o in rows()))
-    measured = {name: {tuple(o[1:5]): np.array(o[5:], dtype=float) for o in rows(name)} for name in names}
+    """Print what was measured on the tasks for the choice, then on those for the report."""
+    known = "cycle", 0.6, "", "known"
     stops = {0.1: 0.545, 0.2: 0.5, 0.4: 0.429}
     for trunk in TRUNKS:
         lengths = {f"{share:.0%}": (trunk, stop, share, "linear 1/10") for share, stop in stops.items()}
-        shapes = {name: (trunk, 0.5, 0.2, name) for name in SHAPES}
-        columns = {**lengths, **(shapes if trunk == "cycle" else {})}
-        show(
-            f"{trunk}: 0.6 of the task in all, minus a cycle that knew it",
-            measured,
-            columns,
-            ("cycle", 0.6, "", "known"),
-        )
+        show(f"{trunk}, lengths of the cooldown: minus a cycle that knew", lengths, dict.fromkeys(lengths, known))
+    shapes = {name: ("cycle", 0.5, 0.2, name) for name in SHAPES}
+    show("shapes: minus a cycle that knew", shapes, dict.fromkeys(shapes, known))
     moms = {name: ("momentum", 0.5, 0.2, name) for name in ("held", "mom_a")}
-    show("momentum, minus the optimizer's own", measured, moms, ("momentum", 0.5, 0.2, "own"))
+    show("momentum: minus the optimizer's own", moms, dict.fromkeys(moms, ("momentum", 0.5, 0.2, "own")))
     stops = [("cycle", 0.25), ("cycle", 0.5), ("cycle", 0.75), ("constant", 0.5)]
     cooled = {f"{trunk} {stop}": (trunk, stop, *CHOSEN) for trunk, stop in stops}
-    others = {
-        "stopping there": {name: (*key[:2], "", "stopped") for name, key in cooled.items()},
-        "a cycle that knew": {name: ("cycle", total_of(*key[1:3]), "", "known") for name, key in cooled.items()},
-    }
-    for name, other in others.items():
-        show(f"the chosen cooldown, minus {name}", measured, cooled, other)
+    stopped = {name: (*key[:2], "", "stopped") for name, key in cooled.items()}
+    knew = {name: ("cycle", total_of(*key[1:3]), "", "known") for name, key in cooled.items()}
+    show("report, the chosen cooldown: minus stopping there", cooled, stopped)
+    show("report, the chosen cooldown: minus a cycle that knew", cooled, knew)
 
 
-def show(title, measured, columns, others):
-    """Print the differences of the columns to others: one key for all, or one for each column."""
+def show(title, columns, others):
+    """Print columns minus others, in points ± standard error for each task, and over the tasks in sd of the seeds.
+
+    columns, others: keys of the scores, by the name of the column. A task that lacks one is left out.
+    """
     points, in_sd = {}, {}
-    for name, scores in measured.items():
-        task = Measured(name)
-        for column, key in columns.items():
-            other = scores.get(tuple(map(str, others if isinstance(others, tuple) else others[column])))
-            score = scores.get(tuple(map(str, key)))
-            if score is None or other is None:
-                continue
-            d = task.in_points(score - other)
-            points.setdefault(name, {})[column] = f"{d.mean():+.2f} ± {d.std(ddof=1) / len(d) ** 0.5:.2f}"
-            in_sd.setdefault(name, {})[column] = (score - other).mean() / task.sd
-    if points:
-        print(f"\n{title}, in points\n\n{pd.DataFrame(points).T[list(columns)].to_string()}")
-        sd = pd.DataFrame(in_sd).T[list(columns)]
-        print("\nmean over the tasks, in sd of the seeds: ", end="")
-        print(", ".join(f"{o} {sd[o].mean():+.2f} ± {sd[o].sem():.2f}" for o in columns))
+    for name in dict.fromkeys(o[0] for o in rows()):
+        scores, task = {tuple(o[1:5]): np.array(o[5:], dtype=float) for o in rows(name)}, Measured(name)
+        pairs = {
+            k: (scores.get(tuple(map(str, key))), scores.get(tuple(map(str, others[k])))) for k, key in columns.items()
+        }
+        if any(o is None for pair in pairs.values() for o in pair):
+            continue
+        differences = {k: a - b for k, (a, b) in pairs.items()}
+        in_points = {k: task.in_points(d) for k, d in differences.items()}
+        points[name] = {k: f"{d.mean():+.2f} ± {d.std(ddof=1) / len(d) ** 0.5:.2f}" for k, d in in_points.items()}
+        in_sd[name] = {k: d.mean() / task.sd for k, d in differences.items()}
+    print(f"\n{title}, in points\n\n{pd.DataFrame(points).T.to_string()}\n")
+    sd = pd.DataFrame(in_sd).T
+    table = pd.DataFrame({"mean": sd.mean(), "error": sd.sem(), "median": sd.median()}).T
+    print(f"over {len(sd)} tasks, in sd of the seeds\n\n{table.to_string(float_format='{:+.2f}'.format)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Writes 1.0.0.pickle and 1.0.0_scheduler.pickle, what users keep of this release, for later releases to read.
+"""Writes X.pickle and X_scheduler.pickle for release X, what users keep of it, for later releases to read.
 
-It was run on 1.0.0:  python tests/data/make_pickle.py
-pandas reads the pickles of older versions only, so the oldest that this release ran with made it: 2.2.3.
+It was run once on each release:  python tests/data/make_pickle.py
+pandas reads the pickles of older versions only, so the oldest that these releases ran with made them: 2.2.3.
 """
 
 import pickle
@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 import fastai_clr
 from fastai_clr.all import CircularLR, CircularLRBeta, CLRScheduler, Constant, CosAnneal, Cycles
 
-SAMPLE = Path(__file__).with_name("1.0.0.pickle")
+SAMPLE = Path(__file__).with_name(f"{fastai_clr.__version__}.pickle")
 
 
 def each_layer(net):
@@ -58,6 +58,6 @@ def make_scheduler():
 
 
 if __name__ == "__main__":
-    assert fastai_clr.__version__ == "1.0.0", "a later release reads these files, it does not write them"
+    assert not SAMPLE.exists(), "a later release reads these files, it does not write them"
     SAMPLE.write_bytes(pickle.dumps(make_sample(), protocol=4))
-    SAMPLE.with_name("1.0.0_scheduler.pickle").write_bytes(pickle.dumps(make_scheduler(), protocol=4))
+    SAMPLE.with_name(f"{SAMPLE.stem}_scheduler.pickle").write_bytes(pickle.dumps(make_scheduler(), protocol=4))

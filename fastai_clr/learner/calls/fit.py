@@ -201,11 +201,12 @@ def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -
 
 def _keep_native_end(learn: Any, recorder: Any) -> None:
     """Keep the end of a fit without a schedule of ours, for `fit_cooldown`."""
-    if recorder.lrs:
+    kept = vars(recorder)  # an interruption may have left it without some of its lists
+    if rates := kept.get("lrs"):
         n_iter = batches_per_epoch(learn.dls)
         if num_distrib() > 1:  # each process has trained a part, and has its whole loader back by now
-            n_iter = int(np.diff(getattr(recorder, "iters", ()), prepend=0).max(initial=0)) or n_iter
-        keep_fit_end(learn, float(max(recorder.lrs)), len(recorder.lrs) / n_iter)
+            n_iter = int(np.diff(kept.get("iters", ()), prepend=0).max(initial=0)) or n_iter
+        keep_fit_end(learn, float(max(rates)), len(rates) / n_iter)
 
 
 @contextmanager

@@ -32,10 +32,20 @@ def set_fit_end(learn: Any, end: FitEnd | None) -> None:
         vars(learn.opt).update({} if end is None else {_NAME: end})
 
 
-def keep_fit_end(learn: Any, peak: float | None = None, n_epoch: float | None = None) -> None:
-    """Keep the end of a fit for its `FitEnd`, as the optimizer holds it before the fit's weight decay is undone."""
-    opt = learn.opt
-    if opt is not None:
-        wd = read_hyper(opt, "wd") if n_epoch is not None and "wd" in opt.hypers[0] else None
-        rates = [float(o) for o in read_hyper(opt, "lr")]
-        set_fit_end(learn, {"rates": rates, "peak": peak, "n_epoch": n_epoch, "wd": wd})
+def keep_fit_end(learn: Any, peak: float, n_epoch: float) -> None:
+    """Keep the end of a fit, as the optimizer holds it before the fit's weight decay is undone.
+
+    peak, n_epoch: see `FitEnd`.
+    """
+    if (opt := learn.opt) is not None:
+        wd = read_hyper(opt, "wd") if "wd" in opt.hypers[0] else None
+        set_fit_end(learn, {"rates": _rates(opt), "peak": peak, "n_epoch": n_epoch, "wd": wd})
+
+
+def keep_loaded_end(learn: Any) -> None:
+    """Keep the end of the fit that trained the optimizer which was loaded from a file."""
+    set_fit_end(learn, {"rates": _rates(learn.opt), "peak": None, "n_epoch": None, "wd": None})
+
+
+def _rates(opt: Any) -> list[float]:
+    return [float(o) for o in read_hyper(opt, "lr")]

@@ -1,6 +1,7 @@
 """What is drawn before the training is what the optimizer then holds."""
 
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -63,8 +64,7 @@ def assert_trained_as_planned(learn, args, kwargs):
     )
 
 
-@pytest.mark.parametrize("trained", [False, True], ids=["no optimizer yet", "trained before"])
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit, trained", list(zip(FITS, cycle([False, True]))))
 def test_the_plan_is_what_the_fit_does(learner, fit, trained):
     args, kwargs = FITS[fit]
     learn = learner(n_batches=7, n_groups=3, opt_func=partial(Adam, lr=0.02))

@@ -46,7 +46,7 @@ TWO = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85)}
 
 
 def language_model(path):
-    tokens = [torch.randint(0, 20, (300,), generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    tokens = [torch.randint(0, 20, (100,), generator=torch.Generator().manual_seed(i)) for i in range(4)]
     dls = DataLoaders(
         LMDataLoader(tokens, bs=4, seq_len=10, shuffle=True), LMDataLoader(tokens, bs=4, seq_len=10), device=DEVICE
     )
