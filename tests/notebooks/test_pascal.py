@@ -20,7 +20,7 @@ from helpers import NOTEBOOKS, load_run, outputs
 
 NAME = "pascal"
 N_FIGURES = 8
-FITS = (2, 1, 6)  # epochs
+FITS = (3, 1, 7)  # epochs
 
 
 def code_cells(nb):
@@ -52,7 +52,7 @@ def test_every_cell_ran_without_errors_or_warnings(nb):
 
 def test_it_trains_in_its_fifth_cell_and_draws_the_rate_in_the_next(nb):
     *_, fit, plot = code_cells(nb)[:6]
-    assert fit.source.endswith("learn.fit(lr, 1, cycle_len=2, use_clr=(32, 5))")
+    assert fit.source.endswith("learn.fit(lr, 1, cycle_len=3, use_clr=(32, 5))")
     assert plot.source == "learn.sched.plot_lr();"
 
 
