@@ -61,6 +61,8 @@ def factor_of_the_contract(schedule, i, nb, before, first):
         return (1 + (1 - abs(i - h) / max(h, 1)) * (schedule.div - 1)) / schedule.div
     if isinstance(schedule, CosAnneal):
         return 0.01 if before + i < first / 20 else (cos(pi * i / nb) + 1) / 2
+    if isinstance(schedule, Cooldown):
+        return 1 - (1 - 1 / schedule.div) * (i + 1) / nb
     return 1
 
 

@@ -5,6 +5,7 @@
 - grid: nine peaks from 3e-4 to 3, for the whole fit, and for a third, a fifth and a tenth of it on other seeds;
 - find: what fastai's `lr_find` suggests;
 - race: the peaks that `suggest_clr` answers, and the batches it trains: by default (6 seeds) and with other budgets (3);
+  the file has the default on the tasks of odd index, since replays of `grid` on the others chose the race's rules;
 - pair: other (div, cut_div) at the best peak of the grid.
 
 It takes some three hours of one core. The figures go to advice.csv, a column for each seed; a part of a task that is there

@@ -238,6 +238,7 @@ print(ProgressCallback in defaults.callbacks)
 """
 
 
+@pytest.mark.slow
 def test_importing_the_plugin_adds_no_callback_to_fastais_defaults():
     assert run_code(BARE).split() == ["True", "True", "True"]
 

@@ -11,6 +11,7 @@ from torchvision.datasets import VOCDetection
 import minivoc
 import voc
 
+pytestmark = pytest.mark.slow
 N_TRAIN, N_VALID, SIZE = 60, 30, 64
 
 

@@ -63,6 +63,7 @@ def boxes(ax):
 ON = [(o, "a figure of its own") for o in PICTURES] + [(o, "given axes") for o in [*PICTURES][::2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture, on", ON)
 def test_nothing_overlaps_and_all_is_in_the_figure(picture, on):
     given = None if on != "given axes" else plt.subplots(1, 3, figsize=(11, 3), layout="constrained")[1][1]

@@ -100,6 +100,7 @@ NAMES = [
 ON_AXES = zip(product(NAMES, [(14, 8), (5, 3)]), cycle([None, "constrained", "constrained", None]))  # all pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names, figsize, layout", [(*o, layout) for o, layout in ON_AXES])
 def test_on_given_axes_a_legend_covers_no_line_and_no_neighbour(names, figsize, layout):
     figure, axes = plt.subplots(2, 3, figsize=figsize, layout=layout)

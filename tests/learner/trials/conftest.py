@@ -1,0 +1,11 @@
+"""Experiments train dozens of fits: these tests take a third of the time of all, and are slow together."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
