@@ -95,6 +95,15 @@ def test_suggestions_of_1_0_0():
     assert "<td>0.032</td>" in from_race._repr_html_()
 
 
+def test_suggestions_of_2_0_0():
+    by_default, cheap = load("2.0.0")["suggestions"]
+    assert tuple(by_default)[:3] == (0.032, 10, 10) and by_default.call == "learn.fit_clr(2, 0.032, div=10, cut_div=10)"
+    assert by_default.n_epoch == 2 and by_default.seconds == pytest.approx(1.16, abs=0.01)
+    assert by_default.trials.batches.tolist() == [10] * 3 + [35] * 6
+    np.testing.assert_allclose(cheap.trials.valid_loss, [1.8918, 1.1450, 2.8818, 0.9798], atol=1e-4)
+    assert by_default.plot().lines and "<td>0.032</td>" in by_default._repr_html_()
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_scheduler_of_plain_torch_goes_on(release):
     scheduler = pickle.loads((DATA / f"{release}_scheduler.pickle").read_bytes())  # after 7 batches of two cycles of 10
