@@ -54,9 +54,11 @@ def read(path) -> PILImage:
 class KeptDL(TfmdDL):
     """A data loader that reads and prepares each image once, and keeps it: what is random is done to whole batches."""
 
-    @cache  # noqa: B019  (the loader lives as long as the lesson)
     def do_item(self, s):
-        return super().do_item(s)
+        kept = self.__dict__.setdefault("kept", {})  # copies of the loader share it
+        if s not in kept:
+            kept[s] = super().do_item(s)
+        return kept[s]
 
 
 def new_body() -> nn.Sequential:
