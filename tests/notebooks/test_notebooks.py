@@ -46,9 +46,9 @@ find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name in missing else find_spec(name)
 shell, installed = InteractiveShell.instance(), []
 shell.register_magic_function(installed.append, magic_name="pip")
-before = list(sys.path)
+n_before = len(sys.path)
 result = shell.run_cell(cell, silent=True)
-print(json.dumps([installed, [o for o in sys.path if o not in before], str(result.error_in_exec or "")]))
+print(json.dumps([installed, sys.path[n_before:], str(result.error_in_exec or "")]))
 """
 
 

@@ -156,7 +156,8 @@ except KeyboardInterrupt:
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no process groups")
 def test_classes_of_a_script_and_ctrl_c(tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", IN_MAIN, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, start_new_session=True)
     said = "Interrupted: learn.interrupted is the Comparison of what has finished."
     assert done.stdout.splitlines() == ["True True True True", said, "True []"], done.stderr
     assert "KeyboardInterrupt" not in done.stderr
