@@ -58,7 +58,7 @@ def suggest_clr(
         Cycles that share the epochs.
     budget
         How much to train for it, in fits of `n_epoch`. None is 300 batches, or six fits where that is less, but at
-        least three cycles of 10 batches.
+        least three cycles of 10 batches. A race of fewer than some 200 batches often picks a poor peak.
     minutes
         Instead of `n_epoch`: the time for the race and the fit together. The suggestion has as many epochs as fit in.
     seed
@@ -80,6 +80,9 @@ def suggest_clr(
     that show, log or save do not take part, nor do callbacks with `take_part = False`, on the instance or its class;
     give that to one of yours that writes a file. A bar says what is trained. An interruption keeps the suggestion of
     what has finished in `learn.interrupted`.
+
+    Each cycle of the race depends on those before, so they run one after the other. Each validates on the whole set,
+    some eight times in all: with a large validation set this takes longer than the training.
 
     Examples
     --------
