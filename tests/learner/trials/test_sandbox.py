@@ -9,7 +9,8 @@ import sys
 import tempfile
 import time
 import weakref
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, wraps
 from itertools import cycle
 from pathlib import Path
 
@@ -968,9 +969,21 @@ def interrupted_at(place, run, files):
     return n_lines, None
 
 
+def in_a_thread(test):
+    """Run a test in a thread that ends with it: an error that a trace raises in an `except` stays handled for good."""
+
+    @wraps(test)
+    def run(*args, **kwargs):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(test, *args, **kwargs).result()
+
+    return run
+
+
 AT_THE_END = (sys.modules[Sandbox.__module__].__file__, random.__file__, contextlib.__file__, grad_mode.__file__)
 
 
+@in_a_thread
 def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
     learn = learner(1, n_valid=4)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -993,6 +1006,7 @@ def test_ctrl_c_at_any_line_of_the_sandbox_leaves_what_all_fits_share(learner, t
     assert n_interrupted > 100
 
 
+@in_a_thread
 def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tmp_path, monkeypatch):
     learn = learner(2, n_valid=4)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
