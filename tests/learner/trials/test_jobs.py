@@ -146,9 +146,9 @@ print(*(a.losses.tolist() == b.losses.tolist() for a, b in zip(here.runs, there.
 learn.logger = print
 threading.Timer(8, os.killpg, (os.getpgid(0), signal.SIGINT)).start()  # as a terminal and Jupyter do
 try:
-    learn.compare_schedules(1, 1e-2, schedules, 20, cbs=Slow(), n_jobs=2)
+    learn.compare_schedules(1, 1e-2, schedules, 200, cbs=Slow(), n_jobs=2)
 except KeyboardInterrupt:
-    print(0 < len(learn.interrupted.runs) < 40, [path.name for path in Path(sys.argv[1]).iterdir()])
+    print(0 < len(learn.interrupted.runs) < 400, [path.name for path in Path(sys.argv[1]).iterdir()])
 """
 
 
