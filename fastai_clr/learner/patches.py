@@ -9,7 +9,6 @@ from typing import Any
 from fastai.learner import Learner, Recorder
 from fastcore.foundation import L
 
-from ..plot.axes import Axes, GivenAxes
 from ..record import Record
 from ..report import Comparison, Suggestion
 from .calls import gone07
@@ -138,34 +137,8 @@ class NoFitYet:
         return Record()
 
 
-def plot_lr(
-    self: Any, show_moms: bool = True, show_text: bool = True, ax: "GivenAxes" = None, *, log: bool = False, **gone: Any
-) -> "Axes":
-    """Draw the learning rate of the last fit, as `learn.sched.plot_lr` does.
-
-    Parameters
-    ----------
-    show_moms
-        Whether to draw the momentum beside it, if it changed during the fit.
-    show_text
-        Whether to show the schedule, and the rates at its start, peak and end, in a title.
-    ax
-        Axes for the rates, or a pair of axes for rates and momentum; None makes a figure.
-    log
-        Whether to use a logarithmic axis, which separates groups with very different rates.
-    **gone
-        Arguments of 0.7 raise a TypeError that says what to type instead.
-
-    Returns
-    -------
-    The matplotlib axes of the learning rate.
-
-    Raises
-    ------
-    ValueError
-        If nothing was recorded yet.
-    """
-    return self.learn.sched.plot_lr(show_moms, show_text, ax, log=log, **gone)
+def plot_lr(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return self.learn.sched.plot_lr(*args, **kwargs)
 
 
 PATCHES: dict[type, dict[str, Any]] = {
@@ -208,7 +181,10 @@ def install() -> None:
 
 
 def _show_as(ours: Any, native: Callable[..., Any]) -> None:
-    """Give `ours` the name, help and arguments of fastai's method."""
+    """Give `ours` the name, help and arguments of another method."""
     update_wrapper(ours, native)
     del ours.__wrapped__  # else `learn.save??` would show fastai's source
     ours.__signature__ = inspect.signature(native)
+
+
+_show_as(plot_lr, Record.plot_lr)

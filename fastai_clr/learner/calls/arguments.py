@@ -86,7 +86,7 @@ def check_lr(name: str, lr: Any, n_groups: int) -> Any:
 def check_per_group(name: str, value: Any, n_groups: int, **ranges: Any) -> Any:
     """Check a number that is given once, or for each of `n_groups` parameter groups; None is accepted.
 
-    Returns plain Python numbers in the same form. The ranges are those of `check_number`.
+    Returns plain Python numbers in the same form. `ranges` is passed on to `check_number`.
 
     Examples
     --------

@@ -73,7 +73,7 @@ def fit(self: Learner, *args: Any, **kwargs: Any) -> Callable[[], None]:
     metrics
         Metrics of this fit, in place of the Learner's.
     callbacks
-        fastai 2 callbacks of this fit, beside those of `cbs`.
+        More callbacks of this fit; `cbs` and `callbacks` both count.
     clip
         Largest norm of the gradients; 0 is none. None is `learn.clip`, if you have set it.
     cycle_save_name

@@ -49,8 +49,8 @@ def fit_cooldown(
     cbs
         fastai 2 callbacks of this fit, as instances or classes.
     start_epoch
-        To resume a cooldown, load its checkpoint, and skip the epochs before this one. n_epoch is that of the whole
-        cooldown.
+        To resume a cooldown: load its checkpoint, give the n_epoch of the whole cooldown, and here the number of epochs
+        that are done.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def plot_schedule(
     """Draw the learning rates of a call of `fit`, without training or changing anything.
 
     The plot is that of `learn.sched.plot_lr()` after the call: one point per batch, one line per parameter group.
-    Callbacks count if they set the rate. With `div`, `cut_div`, `n_cycles` or `moms` the arguments are those of
+    A callback that sets the rate is drawn, too. With `div`, `cut_div`, `n_cycles` or `moms` the arguments are those of
     `fit_clr`.
 
     Parameters

@@ -16,7 +16,7 @@ class FitEnd(TypedDict):
 
     rates: list[float]  # of each parameter group
     peak: float | None  # the highest rate of the last parameter group
-    n_epoch: float | None  # epochs trained, without those that `start_epoch` skipped
+    n_epoch: float | None  # epochs that it trained itself, not those before `start_epoch`
     wd: list[float] | None  # of each parameter group; None, too, if the optimizer has no weight decay
 
 
@@ -27,9 +27,12 @@ def fit_end(learn: Any) -> FitEnd | None:
 
 def set_fit_end(learn: Any, end: FitEnd | None) -> None:
     """Replace the end of the last fit; None if there is nothing to continue from."""
-    if learn.opt is not None:
+    if learn.opt is None:
+        return
+    if end is None:
         vars(learn.opt).pop(_NAME, None)
-        vars(learn.opt).update({} if end is None else {_NAME: end})
+    else:
+        vars(learn.opt)[_NAME] = end
 
 
 def keep_fit_end(learn: Any, peak: float, n_epoch: float) -> None:

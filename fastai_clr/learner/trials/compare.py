@@ -122,7 +122,7 @@ def compare_schedules(
     With `n_jobs` joblib sends the Learner and its data to worker processes of this machine, or of the cluster that
     `joblib.parallel_config(backend="dask")` names. A worker takes seconds to start and waits some minutes for the next
     comparison. It holds a Learner and a copy, on the Learner's own device: all workers share the memory of one GPU.
-    Each trains with this process's `torch.get_num_threads()`, so that the numbers are those of one run after the other,
+    Each uses as many threads as this process (`torch.get_num_threads()`). So the numbers equal those without `n_jobs`,
     to the last bit on this machine, up to rounding on another. Other settings of this process (torch's default dtype or
     its deterministic algorithms, say) do not reach a worker. The seconds of a run are those beside the other runs.
     Where joblib has only threads, one run trains at a time. Data loaders with `num_workers` need
@@ -172,8 +172,8 @@ def compare_schedules(
         bar = ExperimentBar(self, (len(on_grid) + len(pairs)) * n_epoch, batches_per_epoch(self.dls))
         with bar, trainer.box, trainer.box:
             grid_runs.update(trainer.train(on_grid, bar))
-            if grid_runs:
-                best.update(best_peaks(_in_order(grid_runs), compared_columns(_in_order(grid_runs))[1]))
+            if measured := _in_order(grid_runs):
+                best.update(best_peaks(measured, compared_columns(measured)[1]))
             tasks = [Task(name, seed, best[name], f"{name}, seed {seed}") for seed, name in pairs]
             runs.update(trainer.train(tasks, bar, len(on_grid)))
 

@@ -14,6 +14,7 @@ FEWEST = 10  # batches in a cycle
 DECADE = 2  # steps
 FARTHEST = 3 * DECADE  # steps from the start, while the race looks in decades
 TELLING = 0.02  # losses that differ by less do not tell two peaks apart; measured by tests/benchmarks/advice.py
+IN_PER_CENT = f"{100 * TELLING:g} %"
 FAR = 10  # times as long as the race's cycles: a fit that they may misjudge
 
 Losses = Mapping[int, Sequence[float]]  # of the cycles at each step of half a decade; inf where one diverged
@@ -28,7 +29,7 @@ def near_steps(losses: Losses, telling: float) -> list[int]:
 
 
 def best_step(losses: Losses, telling: float = 0) -> int:
-    """The lowest of the steps whose losses `telling` does not tell apart; where it tells none, that of the lowest loss.
+    """The lowest step that is near the lowest loss; if all steps are near, the step of the lowest loss itself.
 
     >>> best_step({-1: [0.9], 0: [0.404], 1: [0.4]}, 0.02), best_step({0: [0.404], 1: [0.4]}, 0.02)
     (0, 1)
@@ -155,7 +156,8 @@ class Race:
         if best == best_step(self.losses):
             measured = f"lowest at this peak: {means[best]:.4g}" + f" ({others})" * bool(others)
         else:
-            measured = f"{means[best]:.4g} at this peak, within 2 % of the lowest ({others}), and a lower peak is safer"
+            measured = f"{means[best]:.4g} at this peak, within {IN_PER_CENT} of the lowest ({others}), "
+            measured += "and a lower peak is safer"
         doubts = self._doubts(best, means) + ["the race was interrupted"] * (not is_whole)
         said = f"After a cycle of {self.n_batches} batches the {which} loss is {measured}. "
         said += f"How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
@@ -167,7 +169,7 @@ class Race:
     def _doubts(self, best: int, means: dict[int, float]) -> list[str]:
         doubts, noise, tried = [], self._noise(), list(means)
         if len(tried) > 2 and max(means.values()) - min(means.values()) < TELLING * abs(means[best]):
-            doubts.append("the losses lie within 2 %: the cycles were too short, or the peak matters little")
+            doubts.append(f"the losses lie within {IN_PER_CENT}: the cycles were too short, or the peak matters little")
         if noise is None:
             doubts.append("one run at each peak does not tell the noise")
         else:
