@@ -13,17 +13,13 @@ The figures go to cooldown.csv, a column for each seed; a task that is there alr
 busy machine. `python tests/benchmarks/cooldown.py table` prints what they say.
 """
 
-import argparse
 import copy
-import csv
-import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
+from measurements import rows, run
 from regret import Measured
 
 from fastai_clr import CircularLR, Constant, Schedule
@@ -65,13 +61,6 @@ class Fall(Schedule):
 
     def height(self, i, cycle):
         return 1 - (i + 1) / cycle.length
-
-
-def rows(task=None):
-    if not CSV.exists():
-        return []
-    with CSV.open() as file:
-        return [o for o in csv.reader(file) if task in (None, o[0])][task is None :]
 
 
 def score(twin):
@@ -168,28 +157,16 @@ def measure_seed(box, task, seed, grid):
     return found
 
 
-def measure(names):
-    import torch
-    from tasks import TASKS, make
+def measure_task(task):
+    """The scores of all seeds, by the keys of `measure_seed`."""
+    from tasks import TASKS
 
-    import fastai_clr.all  # noqa: F401  (installs the fit of 0.7)
     from fastai_clr.learner.trials.sandbox import Sandbox
 
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    if not CSV.exists():
-        CSV.write_text("task,trunk,stop,share,what," + ",".join(map(str, SEEDS)) + "\n")
-    for name in names or TASKS:
-        if rows(name):
-            continue
-        task, began = make(name), perf_counter()
-        with Sandbox(task.learn) as box:
-            grid = TO_CHOOSE if name in list(TASKS)[::2] else TO_REPORT
-            found = [measure_seed(box, task, seed, grid) for seed in SEEDS]
-        with CSV.open("a") as file:
-            for key in found[0]:
-                file.write(",".join([name, *map(str, key), *(f"{float(o[key]):.4g}" for o in found)]) + "\n")
-        print(f"{name}: {perf_counter() - began:.0f} s", flush=True)
+    with Sandbox(task.learn) as box:
+        grid = TO_CHOOSE if task.name in list(TASKS)[::2] else TO_REPORT
+        found = [measure_seed(box, task, seed, grid) for seed in SEEDS]
+    return [[*key, *(float(o[key]) for o in found)] for key in found[0]]
 
 
 def print_tables():
@@ -217,8 +194,8 @@ def show(title, columns, others):
     columns, others: keys of the scores, by the name of the column. A task that lacks one is left out.
     """
     points, in_sd = {}, {}
-    for name in dict.fromkeys(o[0] for o in rows()):
-        scores, task = {tuple(o[1:5]): np.array(o[5:], dtype=float) for o in rows(name)}, Measured(name)
+    for name in dict.fromkeys(o[0] for o in rows(CSV)):
+        scores, task = {tuple(o[1:5]): np.array(o[5:], dtype=float) for o in rows(CSV, name)}, Measured(name)
         pairs = {
             k: (scores.get(tuple(map(str, key))), scores.get(tuple(map(str, others[k])))) for k, key in columns.items()
         }
@@ -235,8 +212,4 @@ def show(title, columns, others):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["measure", "table"])
-    parser.add_argument("tasks", nargs="*")
-    args = parser.parse_args()
-    measure(args.tasks) if args.command == "measure" else print_tables()
+    run(__doc__, CSV, ["task", "trunk", "stop", "share", "what", *SEEDS], measure_task, print_tables)

@@ -7,27 +7,16 @@ weights and optimizer and validates at its end, also inside an epoch. The figure
 a task that is there already is skipped. It takes about an hour of one core.
 """
 
-import argparse
-import csv
-import os
-import warnings
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
+from measurements import rows, run
 from regret import Measured
 
 CSV = Path(__file__).with_name("growing.csv")
 DESIGNS = {"x1.5": [1, 1.5, 2.25, 3.375], "x2": [1, 2, 4, 8], "x3": [1, 3, 9], "equal": [1, 1, 1, 1]}
 SEEDS = range(10)
-
-
-def rows(task=None):
-    if not CSV.exists():
-        return []
-    with CSV.open() as file:
-        return [o for o in csv.reader(file) if task in (None, o[0])][task is None :]
 
 
 def train(box, task, seed, peak, ends):
@@ -41,43 +30,28 @@ def train(box, task, seed, peak, ends):
     return scores
 
 
-def measure(names):
-    import torch
+def measure_task(task):
+    """The scores at the end of each cycle of each design, and of single cycles that end there."""
     from advice import PEAKS
-    from tasks import TASKS, make
 
-    import fastai_clr.all  # noqa: F401  (installs the fit of 0.7)
     from fastai_clr.learner.trials.sandbox import Sandbox
 
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    if not CSV.exists():
-        CSV.write_text("task,design,cycle,batches," + ",".join(map(str, SEEDS)) + "\n")
-    for name in names or TASKS:
-        if rows(name):
-            continue
-        task, began, found = make(name), perf_counter(), []
-        peak = PEAKS[Measured(name).means.argmax()]
-        n_batches = 2 * task.n_epoch * len(task.learn.dls.train)
-        with Sandbox(task.learn) as box:
-            single = {}
-            for design, lengths in DESIGNS.items():
-                ends = np.round(np.cumsum(lengths) / sum(lengths) * n_batches).astype(int).tolist()
-                several = np.transpose([train(box, task, seed, peak, ends) for seed in SEEDS])
-                for k, end in enumerate(ends):
-                    if end not in single:
-                        single[end] = [train(box, task, seed, peak, [end])[0] for seed in SEEDS]
-                    found.append([name, design, k + 1, end, *several[k]])
-                    found.append([name, f"{design} single", k + 1, end, *single[end]])
-        with CSV.open("a") as file:
-            for row in found:
-                file.write(",".join(f"{o:.4g}" if isinstance(o, float) else str(o) for o in row) + "\n")
-        print(f"{name}: {perf_counter() - began:.0f} s", flush=True)
+    peak, n_batches = PEAKS[Measured(task.name).means.argmax()], 2 * task.n_epoch * len(task.learn.dls.train)
+    single = {}
+    with Sandbox(task.learn) as box:
+        for design, lengths in DESIGNS.items():
+            ends = np.round(np.cumsum(lengths) / sum(lengths) * n_batches).astype(int).tolist()
+            several = np.transpose([train(box, task, seed, peak, ends) for seed in SEEDS])
+            for k, end in enumerate(ends):
+                if end not in single:
+                    single[end] = [train(box, task, seed, peak, [end])[0] for seed in SEEDS]
+                yield [design, k + 1, end, *several[k]]
+                yield [f"{design} single", k + 1, end, *single[end]]
 
 
 def print_table():
     """Score after each cycle minus that of a single cycle: in points ± standard error, and over the tasks in sd."""
-    measured = {(o[0], o[1], int(o[2])): np.array(o[4:], dtype=float) for o in rows()}
+    measured = {(o[0], o[1], int(o[2])): np.array(o[4:], dtype=float) for o in rows(CSV)}
     tasks = {name: Measured(name) for name in dict.fromkeys(o[0] for o in measured)}
     for design, lengths in DESIGNS.items():
         table, in_sd = {}, {}
@@ -97,8 +71,4 @@ def print_table():
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["measure", "table"])
-    parser.add_argument("tasks", nargs="*")
-    args = parser.parse_args()
-    measure(args.tasks) if args.command == "measure" else print_table()
+    run(__doc__, CSV, ["task", "design", "cycle", "batches", *SEEDS], measure_task, print_table)
