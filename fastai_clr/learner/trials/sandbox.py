@@ -1,7 +1,6 @@
 """Copies of a Learner to experiment on: what they train, save or draw from random numbers leaves the Learner alone."""
 
 import copy
-import copyreg
 import gc
 import random
 import shutil
@@ -15,21 +14,20 @@ from uuid import uuid4
 
 import numpy as np
 import torch
-from fastai.learner import Learner
 from fastai.torch_core import num_distrib
 from fastcore.foundation import L
 from fastcore.imports import noop
 from torch import nn
-from torch.utils.data import Sampler
 
-from ..fastai2 import can_deepcopy, compile_as, compile_contexts, instance_attribute, is_loader_iterator, version_of
+from ..fastai2 import compile_as, compile_contexts, instance_attribute, is_loader_iterator, version_of
 from ..loop.callback import CLRCallback
 from ..loop.running import hypers_before_fit, is_in_a_fit
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from .optimizer_copy import OptimizerCopy
-from .reach import FUNCTIONS, is_data, is_made_of, reachable, references
+from .reach import FUNCTIONS, is_made_of, reachable, references
 from .seeding import seed_everything
+from .sharing import data_of, items_of, uncopyable
 
 _SHOW_OR_LOG = {f"fastai.callback.{o}" for o in "progress tensorboard wandb comet neptune azureml captum".split()}
 
@@ -52,8 +50,9 @@ class Sandbox:
     Notes
     -----
     Copied is what moves in a training: model, loss, metrics, callbacks, data loaders, samplers, the order of the items,
-    random generators in data sets and transforms. Shared are the data: tensors, arrays, tables and images. The
-    optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its state.
+    random generators in data sets and transforms. Shared are the data: tensors, arrays, tables, images and the items of
+    data sets. The optimizer is made anew: of the kind and with the hyper-parameters of the Learner's, without its
+    state.
 
     Left out are `learn.sched`, `learn.interrupted`, callbacks with `take_part = False`, callbacks of the Learner that
     show, save or log, or stop a fit at a cycle's end, and what the Learner holds of such callbacks: their methods, say
@@ -86,7 +85,8 @@ class Sandbox:
         roots |= {name: o for name, o in held.items() if name not in theirs}
         everything = _held(learn, roots, left_out)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
-        self._memo: dict[int, Any] = _shared(learn.dls) | _uncopyable(everything)
+        self._items = items_of(learn.dls)
+        self._memo: dict[int, Any] = self._items | data_of(learn.dls) | uncopyable(everything)
         nothing = [*left_out.values(), *(o for o in everything if is_loader_iterator(o))]
         self._memo |= {id(o): None for o in [*nothing, theirs.get("sched"), learn.opt]}
         functions = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]
@@ -145,7 +145,7 @@ class Sandbox:
         try:
             self._prepare(twin, cbs)
             if seed is not None:
-                seed_everything(twin, seed)
+                seed_everything(twin, seed, self._items)
             before = _parameters(twin)
             if init is not None:
                 init(twin.model)
@@ -216,34 +216,6 @@ def _takes_part(cb: Any) -> bool:
 
 def _do_nothing(*args: Any, **kwargs: Any) -> None:
     """What the copies have for a method of a callback that is left out."""
-
-
-def _shared(dls: Any) -> dict[int, Any]:
-    """The data that the copies share, for the memo of `deepcopy`: arrays, and tuples of nothing else."""
-    found = list(reachable(dls))
-    orders = {id(o) for sampler in found if isinstance(sampler, Sampler) for o in vars(sampler).values() if is_data(o)}
-    shared = {id(o): o for o in found if is_data(o) and id(o) not in orders and getattr(o, "grad_fn", None) is None}
-    plain = (str, bytes, int, float, bool, type(None), Path)
-    shared |= {id(o): o for o in found if type(o) is tuple and all(id(v) in shared or isinstance(v, plain) for v in o)}
-    return shared
-
-
-def _uncopyable(objects: list[Any]) -> dict[int, Any]:
-    """The objects whose type `deepcopy` cannot copy, say an open file: the copies share them."""
-    can_copy = {cls: _can_copy(o) for cls, o in {type(o): o for o in objects}.items()}
-    return {id(o): o for o in objects if not can_copy[type(o)]}
-
-
-def _can_copy(o: Any) -> bool:
-    if isinstance(o, (nn.Module, Learner)) or is_data(o) or hasattr(o, "__deepcopy__") or can_deepcopy(type(o)):
-        return True
-    try:
-        how = o.__reduce_ex__(4)
-        if how[0] is copyreg.__newobj__:
-            how[0](*how[1])  # a compiled class, of plum in older transforms say, may want its arguments here
-        return True
-    except Exception:
-        return False
 
 
 def _held(learn: Any, roots: dict[str, Any], left_out: dict[int, Any]) -> list[Any]:

@@ -8,16 +8,21 @@ import torch
 
 from .reach import reachable
 
+GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, torch.Generator)
 
-def seed_everything(learn: Any, seed: int) -> None:
-    """Seed the global random numbers, and the generators in the data loaders, samplers, data sets and transforms."""
+
+def seed_everything(learn: Any, seed: int, without: dict[int, Any] | None = None) -> None:
+    """Seed the global random numbers, and the generators in the data loaders, samplers, data sets and transforms.
+
+    without: what need not be looked into, by id.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     for loader in learn.dls.loaders:
         if hasattr(loader, "rng"):
             loader.rng = random.Random(seed)
-    for o in list(reachable(learn.dls)):
+    for o in list(reachable(learn.dls, dict(without or {}))):
         if isinstance(o, random.Random):
             o.seed(seed)
         elif isinstance(o, np.random.RandomState):

@@ -21,7 +21,7 @@ from fastai.callback.core import Callback
 from fastai.callback.mixup import MixUp
 from fastai.callback.progress import CSVLogger, ProgressCallback
 from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
-from fastai.data.core import DataLoaders
+from fastai.data.core import DataLoaders, Datasets
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
@@ -229,6 +229,63 @@ def test_the_data_are_shared_and_the_rest_is_not(learn):
         assert twin.model is not learn.model and twin.metrics[0] is not learn.metrics[0]
         assert not {id(o) for o in twin.model.parameters()} & {id(o) for o in learn.model.parameters()}
         assert all(cb.learn is twin for cb in twin.cbs)
+
+
+class Example:
+    """An item of a data set: not an array, and not a tuple."""
+
+    def __init__(self, pixels, digit, **attributes):
+        self.pixels, self.digit = pixels, digit
+        vars(self).update(attributes)
+
+
+class OfExamples:
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i].pixels, self.items[i].digit
+
+
+def pipelines(items):
+    return Datasets(items, [lambda o: o.pixels, lambda o: o.digit])
+
+
+def example_learner(tmp_path, make, items):
+    learn = make_learner(tmp_path, 4, metrics=[accuracy])
+    collate = {"before_batch": lambda b: [(o.pixels, o.digit) for o in b]} if make is list else {}
+    loaders = (DataLoader(make(items), bs=16, shuffle=shuffle, **collate) for shuffle in (True, False))
+    learn.dls = DataLoaders(*loaders, device=DEVICE)
+    return learn
+
+
+@pytest.mark.parametrize("make", [list, OfExamples, pipelines])
+def test_the_items_of_a_data_set_are_data(tmp_path, make, monkeypatch):
+    """A copy of each for every run would take longer than the training. A user's code may sort the list itself."""
+    items = [Example(*o) for o in zip(PIXELS[:64], DIGITS[:64])]
+    learn, seen = example_learner(tmp_path, make, items), []
+    monkeypatch.setattr(Example, "__deepcopy__", lambda self, memo: seen.append(self), raising=False)
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
+        dataset = twin.dls.train.dataset
+        copied = dataset if make is list else dataset.items
+        assert not seen and copied is not items and all(a is b for a, b in zip(copied, items, strict=True))
+        twin.fit(1, 1e-2)
+
+
+@pytest.mark.parametrize("make", [list, OfExamples])
+def test_an_item_that_draws_random_numbers_is_copied(tmp_path, make):
+    items = [Example(*o, rng=np.random.default_rng(0)) for o in zip(PIXELS[:64], DIGITS[:64])]
+    with Sandbox(example_learner(tmp_path, make, items)) as box:
+        draws = []
+        for seed in (0, 0, 1):
+            with box.copy(seed) as (twin, _):
+                dataset = twin.dls.train.dataset
+                draws.append((dataset if make is list else dataset.items)[3].rng.random())
+    assert draws[0] == draws[1] != draws[2]
+    assert items[3].rng.random() == np.random.default_rng(0).random()
 
 
 def test_an_optimizer_that_the_user_built_trains_the_copy(learner):
