@@ -122,7 +122,18 @@ class Timetable:
         return columns
 
     def _evaluate(self, start: int, end: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        return self.schedule.at(np.arange(start, end), self.cycles)
+        factors, momentums = self.schedule.at(np.arange(start, end), self.cycles)
+        self._check("factor", "finite and at least 0", factors, np.isfinite(factors) & (factors >= 0), start)
+        if momentums is not None:
+            self._check("momentum", "at least 0 and less than 1", momentums, (momentums >= 0) & (momentums < 1), start)
+        return factors, momentums
+
+    def _check(self, name: str, what: str, values: NDArray[Any], good: NDArray[Any], start: int) -> None:
+        if not good.all():
+            i = int(np.argmin(good))
+            raise ValueError(
+                f"the {name} of {self.schedule} should be {what}, but is {float(values[i])!r} in batch {start + i}"
+            )
 
     def forget_after(self, number: int) -> None:
         """Remove the rows after a batch: a fit that was stopped does not need them.

@@ -2,16 +2,20 @@
 
 import copy
 import pickle
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastai_clr import CircularLR, Constant, Cycles, Schedule
+from fastai_clr.all import CircularLR, CLRCallback, Constant, Cycles, Schedule
+from fastai_clr.lr_scheduler import CLRScheduler
 from fastai_clr.schedules import Timetable
 from fastai_clr.schedules.timetable import BLOCK
+from helpers import state_of
 from strategies import cycles, schedules
 
 TRIANGLE, LONG = CircularLR(32, 5, 0.95, 0.85), Cycles(2, 2 * BLOCK)
@@ -109,6 +113,46 @@ def counting():
     Counting.asked.clear()
     Counting.now[0] = 1.0
     return Counting()
+
+
+@dataclass(frozen=True, repr=False)
+class Strange(Schedule):
+    """The factor, or the height, of batch 3 is strange."""
+
+    value: float
+    mom_a: float | None = None
+    mom_b: float | None = None
+
+    def factor(self, i, cycle):
+        return np.where(i == 3, self.value, 1.0) if self.mom_a is None else i * 0 + 1.0
+
+    def height(self, i, cycle):
+        return np.where(i == 3, self.value, 0.5)
+
+
+@pytest.mark.parametrize(
+    "schedule, message",
+    [
+        (Strange(np.nan), "the factor of Strange(value=nan) should be finite and at least 0, but is nan in batch 3"),
+        (Strange(np.inf), "the factor of Strange(value=inf) should be finite and at least 0, but is inf in batch 3"),
+        (Strange(-0.5), "the factor of Strange(value=-0.5) should be finite and at least 0, but is -0.5 in batch 3"),
+        (Strange(np.nan, 0.95, 0.85), "should be at least 0 and less than 1, but is nan in batch 3"),
+        (Strange(-1, 0.95, 0.85), "the momentum of Strange(value=-1, mom_a=0.95, mom_b=0.85) should be at least 0 and less than 1, but is 1.0"),
+    ],
+)  # fmt: skip
+def test_values_that_no_optimizer_should_get_are_an_error(schedule, message, learn):
+    timetable, before = Timetable(schedule, Cycles.of_batches(60)), state_of(learn)
+    optimizer = torch.optim.SGD(learn.model.parameters(), lr=0.1, momentum=0.9)
+    for ask in (
+        lambda: timetable.row(50),
+        lambda: timetable.rates,
+        lambda: schedule.plot(n_batches=60),
+        lambda: learn.fit(3, 1e-2, cbs=CLRCallback(schedule)),
+        lambda: CLRScheduler(optimizer, schedule, 60),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            ask()
+    assert state_of(learn) == before and optimizer.param_groups[0]["lr"] == 0.1
 
 
 @pytest.mark.parametrize(
