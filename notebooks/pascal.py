@@ -25,7 +25,7 @@ REAL = DOWNLOAD or "VOC_ROOT" in os.environ
 PRETRAINED = REAL and os.environ.get("PRETRAINED", "1") != "0"
 SEED = int(os.environ.get("SEED", 0))
 SIZE = 224 if REAL else 64  # of the images that the network sees, in pixels
-N_FEATURES = 512 if REAL else 128  # in each cell of the grid that the body makes
+N_FEATURES = 512 if REAL else 96  # in each cell of the grid that the body makes
 
 OUT.mkdir(exist_ok=True)
 
@@ -66,8 +66,8 @@ def new_body() -> nn.Sequential:
     if REAL:
         return create_body(resnet34(weights=ResNet34_Weights.DEFAULT if PRETRAINED else None), cut=-2)
     body = nn.Sequential(
-        ConvLayer(3, 16, stride=2), ConvLayer(16, 32), nn.MaxPool2d(2),
-        ConvLayer(32, 32), ConvLayer(32, 64), nn.MaxPool2d(2),
+        ConvLayer(3, 16, stride=2), ConvLayer(16, 16), nn.MaxPool2d(2),
+        ConvLayer(16, 32), ConvLayer(32, 64), nn.MaxPool2d(2),
         ConvLayer(64, 64), ConvLayer(64, N_FEATURES),
     )  # fmt: skip
     return body.to(memory_format=torch.channels_last)  # a fifth faster on a CPU

@@ -5,8 +5,10 @@
 - grid: nine peaks from 3e-4 to 3, for the whole fit, and for a third, a fifth and a tenth of it on other seeds;
 - find: what fastai's `lr_find` suggests;
 - race: the peaks that `suggest_clr` answers, and the batches it trains: by default (6 seeds) and with other budgets (3);
-  the file has the default on the tasks of odd index, since replays of `grid` on the others chose the race's rules;
-- pair: other (div, cut_div) at the best peak of the grid.
+  replays of `grid` on the tasks of even index chose the race's rules;
+- pair: other (div, cut_div) at the best peak of the grid;
+- far: three tasks that need peaks far from 0.01, or lower ones than short cycles show, 3 seeds: whole fits at peaks from
+  1e-6 to 10 until one learns nothing, and what `suggest_clr` answers.
 
 It takes some three hours of one core. The figures go to advice.csv, a column for each seed; a part of a task that is there
 already is skipped. A peak that is missing there was left out because at least 3 of the seeds of the one before diverged or
@@ -28,6 +30,7 @@ CSV = Path(__file__).with_name("advice.csv")
 REAL_SIZE = Path(__file__).with_name("advice_real_size.csv")
 PEAKS = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0]
 SHARES = {"1": 1.0, "1/3": 1 / 3, "1/5": 1 / 5, "1/10": 1 / 10}
+FAR_PEAKS = [1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0]
 PAIRS = [(10, 10), (10, 5), (10, 3), (10, 20), (32, 10), (32, 5), (3, 10), (100, 10)]
 BUDGETS = [None, 0.1, 0.25, 0.5, 1, 2, 4]  # of the race, in fits; None is the default
 FINDERS = ["valley", "minimum", "steep", "slide"]
@@ -142,17 +145,38 @@ def measure_pair(task):
             ]
 
 
+def measure_far(task):
+    from fastai.basics import set_seed
+
+    from fastai_clr.learner.trials.sandbox import Sandbox
+
+    with Sandbox(task.learn) as box:
+        for peak in FAR_PEAKS:
+            results = [fit(box, task, seed, peak) for seed in range(3)]
+            yield [task.name, "far", peak, "metric", *(o[-1] for o in results), *[""] * 5]
+            if peak > 1e-4 and not any(learned(task, results)):
+                break
+    suggestions = []
+    for seed in range(3):
+        set_seed(seed)
+        task.init(task.learn.model)
+        suggestions.append(task.learn.suggest_clr(task.n_epoch, seed=seed))
+    yield [task.name, "far", "", "peak", *(o.lr for o in suggestions), *[""] * 5]
+    yield [task.name, "far", "", "batches", *(int(o.trials["batches"].sum()) for o in suggestions), *[""] * 5]
+
+
 PARTS = {
     "grid": (measure_grid, "1/10"),
     "find": (measure_find, "find"),
     "race": (measure_race, "race 4"),
     "pair": (measure_pair, "pair 100/10"),
+    "far": (measure_far, "far"),
 }
 
 
 def measure(names, parts):
     import torch
-    from tasks import TASKS, make
+    from tasks import FAR, TASKS, make
 
     import fastai_clr.all  # noqa: F401  (installs the fit of 0.7)
 
@@ -162,8 +186,8 @@ def measure(names, parts):
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     for part in parts:
         function, last = PARTS[part]
-        for name in names or TASKS:
-            if rows(name, last):
+        for name in FAR if part == "far" else TASKS:
+            if rows(name, last) or (names and name not in names):
                 continue
             began = perf_counter()
             write(*list(function(make(name))))

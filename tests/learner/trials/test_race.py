@@ -105,9 +105,9 @@ def test_the_groups_of_a_peak_keep_their_ratio(lr, factor, peak):
     assert scaled(lr, factor) == peak
 
 
-def said(losses, n_batches=60, is_whole=True):
+def said(losses, n_batches=60, is_whole=True, n_trials=4):
     race = Race(1e-2, 0, lambda *_: None, n_batches=60, losses=losses)
-    race.trials = [Trial(0.01, 0, 60, 0.5, 0.5, False)]
+    race.trials = [Trial(0.01, 0, 60, 0.5, 0.5, False)] * n_trials
     return race.why(n_batches, is_whole)
 
 
@@ -145,6 +145,12 @@ NEAR, TOO_SHORT = "as good within noise", "the losses lie within 2 %: the cycles
 )
 def test_why_says_how_sure_it_is(losses, doubts):
     assert f" How sure: {'; '.join(doubts)}." in said(losses)
+
+
+def test_why_doubts_a_race_of_few_batches():
+    few = "How sure: of races with fewer than 150 batches one in ten picks a peak that fails, and this had {}; "
+    losses = {0: [0.5], 1: [0.6], -1: [0.7]}
+    assert few.format(120) in said(losses, n_trials=2) and "fewer than" not in said(losses, n_trials=3)
 
 
 def test_why_says_how_far_the_race_looked_ahead():
