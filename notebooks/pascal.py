@@ -51,14 +51,24 @@ def read(path) -> PILImage:
     return PILImage.create(voc.read_image(path).resize((SIZE, SIZE)))
 
 
+class Kept(dict):
+    """Prepared images by their number; a copy of the loader goes on with the same."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
 class KeptDL(TfmdDL):
     """A data loader that reads and prepares each image once, and keeps it: what is random is done to whole batches."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.kept = Kept()
+
     def do_item(self, s):
-        kept = self.__dict__.setdefault("kept", {})  # copies of the loader share it
-        if s not in kept:
-            kept[s] = super().do_item(s)
-        return kept[s]
+        if s not in self.kept:
+            self.kept[s] = super().do_item(s)
+        return self.kept[s]
 
 
 def new_body() -> nn.Sequential:

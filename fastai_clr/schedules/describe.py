@@ -94,9 +94,9 @@ def _turns(values: Values, corners: set[int]) -> list[tuple[int, int]]:
 
 
 def _stretch(verb: str, a: int, b: int, end: float | None, n: int | None) -> str:
-    """The phrase for the batches from `a` to `b`. end: the value at `b`, None if the values stay.
+    """The phrase for the batches from `a` to `b`, where the value is `end`; None says that the values stay.
 
-    n: batches in the cycle; None leaves the fraction out.
+    The cycle has `n` batches; None leaves the fraction out.
     """
     part = _part(b - a, n) if n is not None and b < n else ""
     length = "" if verb == "jumps" else f" for {_several([b - a], 'batch', 'batches')}{part}"

@@ -7,8 +7,8 @@
 - race: the peaks that `suggest_clr` answers, and the batches it trains: by default (6 seeds) and with other budgets (3);
   replays of `grid` on the tasks of even index chose the race's rules;
 - pair: other (div, cut_div) at the best peak of the grid;
-- far: three tasks that need peaks far from 0.01, or lower ones than short cycles show, 3 seeds: whole fits at peaks from
-  1e-6 to 10 until one learns nothing, and what `suggest_clr` answers.
+- far: two tasks whose best peaks are far from 0.01, and four long fits, 3 seeds: whole fits at peaks from 1e-6 to 10 until
+  one learns nothing, and what `suggest_clr` answers.
 
 It takes some three hours of one core. The figures go to advice.csv, a column for each seed; a part of a task that is there
 already is skipped. A peak that is missing there was left out because at least 3 of the seeds of the one before diverged or
@@ -150,11 +150,20 @@ def measure_far(task):
 
     from fastai_clr.learner.trials.sandbox import Sandbox
 
+    ever = False
     with Sandbox(task.learn) as box:
         for peak in FAR_PEAKS:
             results = [fit(box, task, seed, peak) for seed in range(3)]
-            yield [task.name, "far", peak, "metric", *(o[-1] for o in results), *[""] * 5]
-            if peak > 1e-4 and not any(learned(task, results)):
+            yield [
+                task.name,
+                "far",
+                peak,
+                MEASURES[-1 if len(results[0]) == 3 else 0],
+                *(o[-1] if len(o) == 3 else o[0] for o in results),
+                *[""] * 5,
+            ]
+            ever |= any(learned(task, results))
+            if ever and not any(learned(task, results)):
                 break
     suggestions = []
     for seed in range(3):

@@ -155,15 +155,17 @@ def print_far():
     """How many points below the best peak the fit ends at the peaks that the race found."""
     table = {}
     for name in dict.fromkeys(o[0] for o in rows(run="far")):
-        own = rows(name, "far", "metric")
-        peaks, means = [float(o[2]) for o in own], [100 * np.mean([float(v) for v in o[4:7]]) for o in own]
+        own = [o for o in rows(name, "far") if o[2]]
+        better, unit = (1, 0.01) if own[0][3] == "metric" else (-1, min(float(o[4]) for o in own) / 100)
+        peaks = [float(o[2]) for o in own]
+        means = [better * np.mean([float(v) for v in o[4:7]]) / unit for o in own]
         found, batches = ([float(v) for v in rows(name, "far", what)[0][4:7]] for what in ("peak", "batches"))
         short = [max(means) - np.interp(math.log(peak), np.log(peaks), means) for peak in found]
         table[name] = {
-            "best peak": peaks[int(np.argmax(means))], "accuracy": f"{max(means):.1f}", "found": found,
-            "batches": batches, "points below": [round(float(o), 2) for o in short],
+            "best peak": peaks[int(np.argmax(means))], "found": found, "batches": batches,
+            "points below": [round(float(o), 2) for o in short],
         }  # fmt: skip
-    print(f"\nPeaks far from 0.01, and a long fit\n\n{pd.DataFrame(table).T.to_string()}")
+    print(f"\nPeaks far from 0.01, and long fits\n\n{pd.DataFrame(table).T.to_string()}")
 
 
 def print_pairs(tasks):

@@ -78,9 +78,22 @@ class Race:
 
     Short cycles like a high peak: the race first looks upwards, and then, from the best of them, downwards.
 
-    center: the peak of step 0, as `fit` takes it. seed: of the first cycle at each peak.
-    train: trains a cycle, given its peak, seed and number of batches. has_time: whether so many batches may be begun.
-    n_batches: of the longest cycles so far. losses: theirs, of the validation or, without one, of the training.
+    Parameters
+    ----------
+    center
+        The peak of step 0, as `fit` takes it.
+    seed
+        Seed of the first cycle at each peak.
+    train
+        Trains a cycle, given its peak, seed and number of batches.
+    has_time
+        Whether there is time for so many batches.
+    n_batches
+        Batches in the longest cycles so far.
+    losses
+        Losses of these cycles by step: of the validation or, without one, of the training.
+    trials
+        All cycles so far.
     """
 
     center: Any
@@ -92,7 +105,7 @@ class Race:
     trials: list[Trial] = field(default_factory=list)
 
     def run(self, budget: int, n_batches: float) -> None:
-        """Train at most `budget` batches. n_batches: of a cycle of the fit."""
+        """Train at most `budget` batches, for a fit with cycles of `n_batches`."""
         self._budget = budget
         step: int | None = 0
         while step is not None and self._has_room(FEWEST):
@@ -147,7 +160,12 @@ class Race:
     def why(self, n_batches: int, is_whole: bool = True) -> str:
         """What the race measured, how sure it is, and how far it looked ahead.
 
-        n_batches: of a cycle of the fit. is_whole: whether the race has ended.
+        Parameters
+        ----------
+        n_batches
+            Batches in a cycle of the fit.
+        is_whole
+            Whether the race has ended.
         """
         best, tried = self.best_step, sorted(self.losses)
         means = {step: float(np.mean(self.losses[step])) for step in tried}

@@ -14,7 +14,14 @@ GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, torch.G
 def seed_everything(learn: Any, seed: int, without: dict[int, Any] | None = None) -> None:
     """Seed the global random numbers, and the generators in the data loaders, samplers, data sets and transforms.
 
-    without: what need not be looked into, by id.
+    Parameters
+    ----------
+    learn
+        The Learner.
+    seed
+        The seed.
+    without
+        Objects, by id, that draw no random numbers and need not be looked into.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)
