@@ -20,12 +20,15 @@ _PLAIN = (str, bytes, int, float, bool, type(None), Path)
 
 
 def items_of(dls: Any) -> dict[int, Any]:
-    """The items of the data sets: the objects in a list with one for each index, unless they draw random numbers."""
+    """The items of the data sets: objects in a list with one for each index.
+
+    What is called, as transforms are, or draws random numbers is no item.
+    """
     found: dict[int, Any] = {}
     for loader in dls.loaders:
         dataset = getattr(loader, "dataset", None)
         parts = [dataset] if isinstance(dataset, _LISTS) else _lists_of_items(reachable(dataset))
-        found |= {id(o): o for part in parts for o in part if not isinstance(o, _PLAIN)}
+        found |= {id(o): o for part in parts for o in part if not isinstance(o, _PLAIN) and not callable(o)}
     return {key: o for key, o in found.items() if not any(isinstance(part, GENERATORS) for part in reachable(o))}
 
 

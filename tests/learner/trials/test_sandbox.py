@@ -288,6 +288,36 @@ def test_an_item_that_draws_random_numbers_is_copied(tmp_path, make):
     assert items[3].rng.random() == np.random.default_rng(0).random()
 
 
+class Steps:
+    """Transforms that a data set holds, as many as it has items."""
+
+    def __init__(self, n):
+        self.steps = [Shift(i) for i in range(n)]
+
+    def __len__(self):
+        return len(self.steps)
+
+    def __getitem__(self, i):
+        return self.steps[i]
+
+
+class Shift:
+    def __init__(self, by):
+        self.by, self.n_calls = by, 0
+
+    def __call__(self, x):
+        self.n_calls += 1
+        return x + self.by
+
+
+def test_what_a_data_set_calls_is_no_item(tmp_path):
+    learn = example_learner(tmp_path, OfExamples, [Example(*o) for o in zip(PIXELS[:64], DIGITS[:64])])
+    learn.dls.train.dataset.steps = Steps(64)
+    with Sandbox(learn) as box, box.copy(0) as (twin, _):
+        twin.dls.train.dataset.steps[3](1)
+    assert learn.dls.train.dataset.steps[3].n_calls == 0
+
+
 def test_an_optimizer_that_the_user_built_trains_the_copy(learner):
     learn = learner(10)
     learn.opt_func = OptimWrapper(opt=torch.optim.AdamW(learn.model.parameters(), lr=1e-3))
