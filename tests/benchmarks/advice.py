@@ -7,7 +7,7 @@
 - race: the peaks that `suggest_clr` answers, and the batches it trains: by default (6 seeds) and with other budgets (3);
   replays of `grid` on the tasks of even index chose the race's rules;
 - pair: other (div, cut_div) at the best peak of the grid;
-- far: two tasks whose best peaks are far from 0.01, and four long fits, 3 seeds: whole fits at peaks from 1e-6 to 10 until
+- far: two tasks whose best peaks are far from 0.01, and two long fits, 3 seeds: whole fits at peaks from 1e-6 to 10 until
   one learns nothing, and what `suggest_clr` answers.
 
 It takes some three hours of one core. The figures go to advice.csv, a column for each seed; a part of a task that is there

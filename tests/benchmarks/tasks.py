@@ -272,13 +272,11 @@ TASKS = {  # what makes it, with its arguments after the name
     "tune_slices_adam": (tuned, clothes, True, "discriminative", "Adam", 3, 32),
     "tune_all_sgd": (tuned, clothes, True, "all", "SGD", 3, 32),
 }
-FAR = {  # two whose best peaks are far from the 0.01 at which a race begins, and four fits of 3,000 to 4,000 batches
+FAR = {  # two whose best peaks are far from the 0.01 at which a race begins, and two fits of 3,700 batches
     "clothes_conv5_bn_plain_sgd": (images, clothes, CONV5_BN, "plain SGD", 3, 50, 4000),
     "trained_transformer_adam": (trained, "Adam", 3, 32),
     "long_mlp_adam": (images, partial(clothes, 60_000), MLP, "Adam", 4, 59, 55_000, 5000),
-    "long_conv_bn_sgd": (images, partial(clothes, 60_000), CONV_BN, "SGD", 4, 64, 55_000, 5000),
     "long_diamonds_price_adam": (table, diamonds, "price", "Adam", 5, 64, 48_000, 5000, [64, 32]),
-    "long_letters_lm_adam": (language, LETTERS, " ", "Adam", 12, 16, 40, 180_000),
 }
 
 

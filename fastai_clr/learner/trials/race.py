@@ -182,7 +182,7 @@ class Race:
         said += f"How sure: {'; '.join(doubts) or 'the peaks beside it are worse by more than noise'}."
         if n_batches >= FAR * self.n_batches:
             said += f" It stands for a cycle of {n_batches:,} batches, {n_batches / self.n_batches:.0f} times as long, "
-            said += "which may want a lower peak."
+            said += "which may want a lower peak; budget=0.5 looks nearer."
         return said
 
     def _doubts(self, best: int, means: dict[int, float]) -> list[str]:

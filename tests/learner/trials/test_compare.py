@@ -23,7 +23,8 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorData
 
 from fastai_clr.all import CircularLR, CLRCallback, Comparison, Suggestion
 from fastai_clr.learner.trials.sandbox import Sandbox
-from helpers import DIGITS, OPTIMIZERS, PIXELS, WITHOUT_THE_PLUGIN, Probe, make_tabular, run_code, state_of
+from forked import run_forked
+from helpers import DIGITS, OPTIMIZERS, PIXELS, WITHOUT_THE_PLUGIN, Probe, make_tabular, state_of
 
 TWO = {"flat": "constant", "triangle": CircularLR(32, 5)}
 
@@ -299,7 +300,7 @@ def test_an_export_leaves_it_out(tmp_path):
     learn.export("x.pkl")
     assert learn.interrupted is kept
     code = f"{WITHOUT_THE_PLUGIN}\nfrom fastai.learner import load_learner\nprint(load_learner(sys.argv[1]).model.__class__.__name__)"
-    assert run_code(code, tmp_path / "x.pkl").strip() == "TabularModel"
+    assert run_forked(code, tmp_path / "x.pkl").strip() == "TabularModel"
 
 
 # -- the bar -------------------------------------------------------------------------------------------------------------

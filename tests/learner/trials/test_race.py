@@ -156,7 +156,8 @@ def test_why_doubts_a_race_of_few_batches():
 def test_why_says_how_far_the_race_looked_ahead():
     losses = {0: [0.5], 1: [0.6], -1: [0.7]}
     assert "stands for" not in said(losses, 599)
-    assert "It stands for a cycle of 2,340 batches, 39 times as long, which may want a lower peak." in said(
-        losses, 2340
+    assert (
+        "It stands for a cycle of 2,340 batches, 39 times as long, which may want a lower peak; budget=0.5 looks nearer."
+        in said(losses, 2340)
     )
     assert "the race was interrupted" in said(losses, is_whole=False)

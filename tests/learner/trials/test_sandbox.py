@@ -1112,7 +1112,7 @@ def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tm
 
 @pytest.mark.slow
 def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
-    """200 signals at random times of a comparison, also between its runs."""
+    """100 signals at random times of a comparison, also between its runs."""
     items = list(zip(PIXELS[:32], DIGITS[:32]))
     dls = DataLoaders(DataLoader(items, bs=8, shuffle=True), DataLoader(items, bs=32), device=DEVICE)
     learn = Learner(dls, nn.Linear(64, 10), CrossEntropyLossFlat(), metrics=accuracy, path=tmp_path)
@@ -1126,7 +1126,7 @@ def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
     learn.compare_schedules(1, 1e-2, ["constant", "clr(10,5)"], seeds=2)
     duration = time.perf_counter() - began
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    for _ in range(200):
+    for _ in range(100):
         try:
             try:
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-3, duration))  # once
@@ -1142,4 +1142,4 @@ def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
         assert {k: id(v) for k, v in vars(learn).items()} == attributes
         assert all(p.requires_grad for p in learn.model.parameters())
         assert torch.is_grad_enabled()
-    assert interrupted > 20 and elsewhere <= 2
+    assert interrupted > 10 and elsewhere <= 1
