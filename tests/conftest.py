@@ -3,9 +3,6 @@
 from functools import partial
 
 import pytest
-from fastai.metrics import accuracy
-
-from helpers import make_learner
 
 
 def pytest_collection_modifyitems(items):
@@ -14,14 +11,21 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+# The fixtures import fastai when they are used: the process that only hands out the tests saves the six seconds.
+
+
 @pytest.fixture
 def learner(tmp_path):
+    from helpers import make_learner
+
     return partial(make_learner, tmp_path)
 
 
 @pytest.fixture
 def learn(learner):
     """A learner with 20 batches per epoch, 3 parameter groups, Adam and accuracy."""
+    from fastai.metrics import accuracy
+
     return learner(n_groups=3, metrics=[accuracy])
 
 
