@@ -1,17 +1,21 @@
 """The fixtures; what tests call themselves is in helpers.py."""
 
+import importlib
 from functools import partial
 
 import pytest
+
+
+def pytest_configure(config):
+    """Import fastai before the plugin, as people do; the process that only hands out the tests saves the six seconds."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        importlib.import_module("helpers")
 
 
 def pytest_collection_modifyitems(items):
     """The files with slow tests come first: of the processes of pytest-xdist none is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-
-
-# The fixtures import fastai when they are used: the process that only hands out the tests saves the six seconds.
 
 
 @pytest.fixture

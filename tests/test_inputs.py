@@ -237,6 +237,7 @@ ALSO_NAMED = {  # a number in it, or 0.7's name
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("called, name", [(called, name) for called in ARGUMENTS for name in ARGUMENTS[called][2]])
 def test_each_argument_meets_every_kind_of_wrong_value(learner, called, name):
     learn = learner(4, 3, metrics=[accuracy])

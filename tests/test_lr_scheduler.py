@@ -113,6 +113,7 @@ SGD_OR_ADAM = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
 @pytest.mark.parametrize("done", [4, 13, 24])
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)

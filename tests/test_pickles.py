@@ -21,6 +21,7 @@ def sample(request):
     return load(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_it_loads_neither_fastai_nor_torch(release):
     assert modules_loaded_by(f"import pickle; pickle.load(open({str(DATA / release)!r} + '.pickle', 'rb'))") == []

@@ -17,10 +17,10 @@ from .calls.fit import fit
 from .calls.fit_clr import fit_clr
 from .calls.fit_cooldown import fit_cooldown
 from .calls.plot_schedule import plot_schedule
-from .fastai2 import NATIVE, train_epochs_from, write_hyper
+from .fastai2 import NATIVE, train_epochs_from
 from .loop.callback import CLRCallback
 from .loop.ending import fit_end, keep_loaded_end, set_fit_end
-from .loop.hypers import group_dicts, read_hyper
+from .loop.hypers import group_dicts
 from .loop.running import hypers_before_fit, is_in_a_fit
 from .loop.selective import SelectiveCallback
 from .trials.compare import compare_schedules
@@ -115,12 +115,7 @@ def lr_find(self: Learner, *args: Any, **kwargs: Any) -> Any:
     hints = [f"lr_find has no argument {o}: {hint}" for o, hint in gone07.LR_FIND_ARGUMENTS.items() if o in given]
     if hints:
         raise TypeError("; ".join(hints))
-    rates = None if self.opt is None else read_hyper(self.opt, "lr")
-    try:
-        return NATIVE["lr_find"](self, *args, **kwargs)
-    finally:
-        if rates is not None:  # a checkpoint holds those of the last fit, for `fit_cooldown`
-            write_hyper(self.opt, "lr", rates)
+    return NATIVE["lr_find"](self, *args, **kwargs)
 
 
 def predict(self: Learner, *args: Any, **kwargs: Any) -> Any:

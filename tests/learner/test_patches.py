@@ -462,6 +462,7 @@ for name, fit in fits.items():
 """
 
 
+@pytest.mark.slow
 def test_fastais_own_fits_train_bit_for_bit_as_without_the_plugin(tmp_path):
     outputs = [run_forked(NATIVE, which, tmp_path) for which in ("with", "without")]
     assert len(re.findall("[0-9a-f]{64}", outputs[0])) == 8

@@ -90,6 +90,7 @@ def test_progress_names_every_cell_and_every_epoch(running):
     assert epochs == [k for n in FITS for k in range(n)]
 
 
+@pytest.mark.slow
 def test_with_voc_root_the_same_names_stand_for_the_real_set(tmp_path, monkeypatch):
     """The folder is a small mini-VOC; the network is resnet34's body, here without ImageNet's weights."""
     monkeypatch.setenv("VOC_ROOT", str(minivoc.make(tmp_path, 4, 2)))
@@ -134,6 +135,7 @@ def run_small(folder, *arguments):
     return process.returncode, text
 
 
+@pytest.mark.slow
 def test_run_says_where_the_result_is_and_leaves_the_notebook_alone(folder):
     before = (folder / "small.ipynb").read_bytes()
     code, text = run_small(folder, "--seed", "3")
@@ -143,6 +145,7 @@ def test_run_says_where_the_result_is_and_leaves_the_notebook_alone(folder):
     assert load_run().last_text(nbformat.read(folder / "out/small.ipynb", as_version=4)) == "seed 3"
 
 
+@pytest.mark.slow
 def test_write_puts_the_result_in_the_notebooks_place(folder):
     assert run_small(folder, "--write")[0] == 0
     nb = nbformat.read(folder / "small.ipynb", as_version=4)
@@ -150,6 +153,7 @@ def test_write_puts_the_result_in_the_notebooks_place(folder):
     assert nb.metadata["fastai_clr"]["sources"] == load_run().sources_hash(nb)
 
 
+@pytest.mark.slow
 def test_a_finished_bar_is_left_out_and_the_last_text_is_the_one_printed_last(folder):
     add_cell(folder, "print('measured'); from fastprogress import progress_bar; list(progress_bar(range(3)))")
     add_cell(folder, "1 + 1")
@@ -158,6 +162,7 @@ def test_a_finished_bar_is_left_out_and_the_last_text_is_the_one_printed_last(fo
     assert "progress" not in str(outputs(nb)) and "s: measured\n" in text
 
 
+@pytest.mark.slow
 def test_an_error_ends_the_run_with_its_message(folder):
     add_cell(folder, "raise ValueError('no such box')")
     add_cell(folder, "print('never')")
@@ -167,6 +172,7 @@ def test_an_error_ends_the_run_with_its_message(folder):
     assert (folder / "small.ipynb").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_the_notebook_alone(folder):
     add_cell(folder, "time.sleep(100)")
     before = (folder / "small.ipynb").read_bytes()

@@ -342,6 +342,7 @@ def test_what_a_shallow_copy_sets_is_its_own(learn):
     assert (learn.crit, learn.opt_fn) == (loss_func, opt_func) != (twin.crit, twin.opt_fn)
 
 
+@pytest.mark.slow
 def test_an_exported_learner_loads_without_the_plugin(tmp_path):
     learn, df = make_tabular(tmp_path)
     learn.crit, learn.opt_fn = CrossEntropyLossFlat(), partial(torch.optim.Adam, betas=(0.8, 0.99))

@@ -10,11 +10,12 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import combined_cos  # noqa: F401  (gives the Learner fit_one_cycle, fit_flat_cos, lr_find)
 from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
-from fastai.learner import load_learner
+from fastai.learner import Learner, load_learner
 from fastai.metrics import accuracy
 from fastai.optimizer import SGD
 
 from fastai_clr.all import CircularLR, CLRCallback, Cooldown
+from fastai_clr.learner.fastai2 import NATIVE
 from helpers import OPTIMIZERS, Probe, assert_same_rates, make_tabular, scripted, state_of
 
 
@@ -159,6 +160,15 @@ def test_what_comes_between_the_fit_and_its_cooldown(learn, tmp_path):
         learn.fit(1, 0.5, cbs=type("Broken", (Callback,), {"before_batch": lambda self: 1 / 0})())
     learn.fit_cooldown()
     assert_same_rates(learn.sched.all_lrs, fall(held, 7), held)
+
+
+def test_lr_find_of_a_fastai_that_was_imported_after_the_plugin(learn, monkeypatch):
+    """fastai.callback.schedule puts its own `lr_find` onto the class."""
+    monkeypatch.setattr(Learner, "lr_find", NATIVE["lr_find"])
+    stop(learn, FITS["fit_clr"], 37)
+    held = [h["lr"] for h in learn.opt.hypers]
+    learn.lr_find(show_plot=False)
+    assert [h["lr"] for h in learn.opt.hypers] == held
 
 
 def test_exporting_comes_between_too(tmp_path):

@@ -122,6 +122,7 @@ CASES = [("fit_clr", *o) for o in zip(ENDINGS, cycle(OPTIMIZERS))]
 CASES += [(f, e, "fastai Adam") for f in ("0.7", "native") for e in ("normally", "cancelled epoch", "ctrl-c")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form, ending, optimizer", CASES)
 def test_however_a_fit_ends(learner, form, ending, optimizer):
     how, error, n_done = ENDINGS[ending]
@@ -225,6 +226,7 @@ for file in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_what_is_exported_during_a_fit_loads_where_the_plugin_is_not_installed(tmp_path):
     class WriteFile(Callback):
         order = 99

@@ -26,6 +26,7 @@ CASES = [(fit, "fastai Adam") for fit in FITS]
 CASES += [("use_clr", optimizer) for optimizer in ("fastai SGD", "torch SGD", "torch AdamW")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit, optimizer", CASES)
 def test_killed_and_resumed_is_the_uninterrupted_run(tmp_path, fit, optimizer):
     (tmp_path / "whole").mkdir()

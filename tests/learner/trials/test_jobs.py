@@ -125,8 +125,14 @@ class Loss:
         return nn.functional.cross_entropy(x, y)
 
 class Slow(Callback):
+    def __init__(self, finished):
+        self.finished = finished
+
     def before_batch(self):
         time.sleep(.1)
+
+    def after_fit(self):
+        self.finished.touch()
 
 def right(x, y):
     return (x.argmax(1) == y).float().mean()
@@ -144,9 +150,17 @@ schedules = {"mine": schedule, "clr": "clr(4,2)"}
 here, there = (learn.compare_schedules(1, 1e-2, schedules, 2, init=new_weights, n_jobs=n) for n in (1, 2))
 print(*(a.losses.tolist() == b.losses.tolist() for a, b in zip(here.runs, there.runs)))
 learn.logger = print
-threading.Timer(4, os.killpg, (os.getpgid(0), signal.SIGINT)).start()  # as a terminal and Jupyter do
+finished = Path(sys.argv[2])
+
+def interrupt():
+    while not finished.exists():
+        time.sleep(.1)
+    time.sleep(1)
+    os.killpg(os.getpgid(0), signal.SIGINT)  # as a terminal and Jupyter do
+
+threading.Thread(target=interrupt).start()
 try:
-    learn.compare_schedules(1, 1e-2, schedules, 200, cbs=Slow(), n_jobs=2)
+    learn.compare_schedules(1, 1e-2, schedules, 200, cbs=Slow(finished), n_jobs=2)
 except KeyboardInterrupt:
     print(0 < len(learn.interrupted.runs) < 400, [path.name for path in Path(sys.argv[1]).iterdir()])
 """
@@ -155,7 +169,9 @@ except KeyboardInterrupt:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no process groups")
 def test_classes_of_a_script_and_ctrl_c(tmp_path):
-    command = [sys.executable, "-W", "ignore", "-c", IN_MAIN, str(tmp_path)]
+    (tmp_path / "temporary").mkdir()
+    arguments = [str(tmp_path / o) for o in ("temporary", "finished")]
+    command = [sys.executable, "-W", "ignore", "-c", IN_MAIN, *arguments]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, start_new_session=True)
     said = "Interrupted: learn.interrupted is the Comparison of what has finished."
