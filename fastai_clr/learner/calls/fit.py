@@ -13,10 +13,9 @@ from fastai.torch_core import num_distrib
 
 from ...record import Record
 from ...schedules.checks import PerGroup, as_list, check_number, rate_of
-from ..fastai2 import NATIVE, instance_attribute, is_callback, write_hyper
+from ..fastai2 import NATIVE, instance_attribute, is_callback
 from ..loop.callback import CLRCallback
 from ..loop.ending import fit_end, keep_fit_end
-from ..loop.hypers import read_hyper
 from ..loop.loaders import batches_per_epoch
 from ..loop.running import is_in_a_fit, keep_loop, running, say
 from ..loop.selective import SelectiveCallback
@@ -172,30 +171,21 @@ def _native_plan(learn: Learner, args: Sequence[Any], kwargs: Mapping[str, Any])
     return plan_of_native(learn, **{name: value for name, value in given.items() if name in known})
 
 
-@contextmanager
-def _keeping_rates(learn: Learner, is_lr_find: bool) -> Iterator[None]:
-    """Put the rates back after `lr_find`: a checkpoint holds those of the last fit, for `fit_cooldown`."""
-    rates = read_hyper(learn.opt, "lr") if is_lr_find and learn.opt is not None else None
-    try:
-        yield
-    finally:
-        if rates is not None:
-            write_hyper(learn.opt, "lr", rates)
-
-
 def _train(learn: Learner, plan: FitPlan | None, /, *args: Any, **kwargs: Any) -> None:
     """Call fastai 2's own `fit`. However it ends, undo what the plan changed, and set `learn.sched` to its record."""
     recorder, own_sched = instance_attribute(learn, "recorder"), instance_attribute(learn, "sched")
     lrs, hps = [getattr(recorder, o, None) for o in ("lrs", "hps")]
     outer = [cb for cb in learn.cbs if isinstance(cb, SelectiveCallback)] if is_in_a_fit(learn) else []
     is_lr_find = any(is_callback(cb, "schedule", "LRFinder") for cb in _cbs_among(args, kwargs))
-    with _offering_cooldown(learn), _keeping_rates(learn, is_lr_find), running(learn) as fit:
+    with _offering_cooldown(learn), running(learn) as fit:
         if outer:
             keep_loop(learn, fit)
         for cb in outer:
             fit.enter_context(cb.paused())
         if plan is not None:
             plan.begin(fit)
+        if is_lr_find and learn.opt is not None:
+            fit.save_hyper(learn.opt, "lr")  # a later checkpoint holds the rates of the last fit, for `fit_cooldown`
         has_ended = False
         try:
             native_fit(learn, *args, **kwargs)
