@@ -86,7 +86,7 @@ class Sandbox:
         everything = _held(learn, roots, left_out)
         self._graphs = [o for o in everything if isinstance(o, torch.Tensor) and o.grad_fn is not None]
         self._items = items_of(learn.dls)
-        self._memo: dict[int, Any] = self._items | data_of(learn.dls) | uncopyable(everything)
+        self._memo: dict[int, Any] = self._items | data_of(learn.dls, self._items) | uncopyable(everything)
         nothing = [*left_out.values(), *(o for o in everything if is_loader_iterator(o))]
         self._memo |= {id(o): None for o in [*nothing, theirs.get("sched"), learn.opt]}
         functions = [*theirs.values(), *(o for o in everything if is_made_of(o, left_out))]

@@ -32,9 +32,12 @@ def items_of(dls: Any) -> dict[int, Any]:
     return {key: o for key, o in found.items() if not any(isinstance(part, GENERATORS) for part in reachable(o))}
 
 
-def data_of(dls: Any) -> dict[int, Any]:
-    """Arrays, and tuples of nothing else, but for those of a sampler."""
-    found = list(reachable(dls))
+def data_of(dls: Any, items: dict[int, Any]) -> dict[int, Any]:
+    """The arrays outside the items, and the tuples that hold only arrays and plain values.
+
+    A sampler's arrays are left out: they are the order in which it goes through the data.
+    """
+    found = list(reachable(dls, dict(items)))
     orders = {id(o) for sampler in found if isinstance(sampler, Sampler) for o in vars(sampler).values() if is_data(o)}
     shared = {id(o): o for o in found if is_data(o) and id(o) not in orders and getattr(o, "grad_fn", None) is None}
     return shared | {
