@@ -36,8 +36,8 @@ def plot_schedule(
     """Draw the learning rates of a call of `fit`, without training or changing anything.
 
     The plot is that of `learn.sched.plot_lr()` after the call: one point per batch, one line per parameter group.
-    A callback that sets the rate is drawn, too. With `div`, `cut_div`, `n_cycles` or `moms` the arguments are those of
-    `fit_clr`.
+    If a callback in the call sets the rate, the plot shows the rates that it sets. If you give `div`, `cut_div`,
+    `n_cycles` or `moms`, the call is read as one of `fit_clr`, otherwise as one of `fit`.
 
     Parameters
     ----------
