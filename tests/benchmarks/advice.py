@@ -56,6 +56,11 @@ def fit(box, task, seed, peak, share=1.0, pair=(10, 10)):
         return [twin.recorder.values[-1][1], float(twin.recorder.losses[-1]), *twin.recorder.values[-1][2:]]
 
 
+def score(result):
+    """Of what `fit` returns, the metric or, without one, the validation loss."""
+    return result[-1] if len(result) == 3 else result[0]
+
+
 def learned(task, results):
     """For each of the seeds, whether it is better than chance."""
     if len(results[0]) == 3:
@@ -103,25 +108,31 @@ def measure_find(task):
     yield from ([task.name, "find", "", what, *values] for what, values in zip(FINDERS, zip(*found)))
 
 
-def measure_race(task):
+def race(task, seed, budget=None):
+    """The peak that `suggest_clr` answers, and the batches it trains."""
     from fastai.basics import set_seed
 
     from fastai_clr.report.peaks import highest_rate
 
+    set_seed(seed)
+    task.init(task.learn.model)
+    lr = slice(1e-3, 1e-2) if task.slices else None
+    suggestion = task.learn.suggest_clr(task.n_epoch, lr, budget=budget, seed=seed)
+    return float(highest_rate(suggestion.lr)), int(suggestion.trials["batches"].sum())
+
+
+def measure_race(task):
     for budget in BUDGETS:
         if rows(task.name, f"race {budget}"):
             continue
         peaks, batches = [], []
         for seed in range(6 if budget is None else 3):
-            set_seed(seed)
-            task.init(task.learn.model)
-            lr = slice(1e-3, 1e-2) if task.slices else None
             try:
-                suggestion = task.learn.suggest_clr(task.n_epoch, lr, budget=budget, seed=seed)
+                peak, n_batches = race(task, seed, budget)
             except ValueError:  # fewer than three cycles of ten batches
                 break
-            peaks.append(float(highest_rate(suggestion.lr)))
-            batches.append(int(suggestion.trials["batches"].sum()))
+            peaks.append(peak)
+            batches.append(n_batches)
         rest = [""] * (8 - len(peaks))
         yield [task.name, f"race {budget}", "", "peak", *peaks, *rest]
         yield [task.name, f"race {budget}", "", "batches", *batches, *rest]
@@ -141,37 +152,26 @@ def measure_pair(task):
                 f"pair {div}/{cut_div}",
                 peak,
                 "score",
-                *(o[-1] if len(o) == 3 else o[0] for o in results),
+                *map(score, results),
             ]
 
 
 def measure_far(task):
-    from fastai.basics import set_seed
-
     from fastai_clr.learner.trials.sandbox import Sandbox
 
     ever = False
     with Sandbox(task.learn) as box:
         for peak in FAR_PEAKS:
             results = [fit(box, task, seed, peak) for seed in range(3)]
-            yield [
-                task.name,
-                "far",
-                peak,
-                MEASURES[-1 if len(results[0]) == 3 else 0],
-                *(o[-1] if len(o) == 3 else o[0] for o in results),
-                *[""] * 5,
-            ]
-            ever |= any(learned(task, results))
-            if ever and not any(learned(task, results)):
+            what = "metric" if len(results[0]) == 3 else "valid_loss"
+            yield [task.name, "far", peak, what, *map(score, results), *[""] * 5]
+            has_learned = any(learned(task, results))
+            if ever and not has_learned:
                 break
-    suggestions = []
-    for seed in range(3):
-        set_seed(seed)
-        task.init(task.learn.model)
-        suggestions.append(task.learn.suggest_clr(task.n_epoch, seed=seed))
-    yield [task.name, "far", "", "peak", *(o.lr for o in suggestions), *[""] * 5]
-    yield [task.name, "far", "", "batches", *(int(o.trials["batches"].sum()) for o in suggestions), *[""] * 5]
+            ever |= has_learned
+    peaks, batches = zip(*(race(task, seed) for seed in range(3)))
+    yield [task.name, "far", "", "peak", *peaks, *[""] * 5]
+    yield [task.name, "far", "", "batches", *batches, *[""] * 5]
 
 
 PARTS = {

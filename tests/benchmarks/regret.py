@@ -38,10 +38,10 @@ class Measured:
     def regret(self, peaks):
         """How far the whole fit falls short of the one with the best peak, in sd of its seeds and in points.
 
-        The means are interpolated in the logarithm of the peak. A rule that gave none (nan) is left out.
+        A rule that gave none (nan) is left out.
         """
         peaks = np.asarray(peaks)[np.isfinite(peaks)]
-        short = self.best - np.interp(np.log10(peaks), np.log10(PEAKS), self.means)
+        short = shortfall(peaks, PEAKS, self.means)
         return (short.mean() / self.sd, self.in_points(short.mean())) if len(peaks) else (math.nan, math.nan)
 
     def found(self, what):
@@ -68,6 +68,11 @@ class Measured:
         with np.errstate(over="ignore"):
             values = np.nan_to_num(values, nan=math.inf).reshape(len(PEAKS), -1, n_seeds).mean(2)
         return np.array(PEAKS)[values.argmin(0)]
+
+
+def shortfall(found, peaks, means):
+    """By how much the best of the means exceeds those at the peaks found, interpolated in the logarithm of the peak."""
+    return np.max(means) - np.interp(np.log10(found), np.log10(peaks), means)
 
 
 def nearest(peaks, peak):
@@ -160,10 +165,9 @@ def print_far():
         peaks = [float(o[2]) for o in own]
         means = [better * np.mean([float(v) for v in o[4:7]]) / unit for o in own]
         found, batches = ([float(v) for v in rows(name, "far", what)[0][4:7]] for what in ("peak", "batches"))
-        short = [max(means) - np.interp(math.log(peak), np.log(peaks), means) for peak in found]
         table[name] = {
             "best peak": peaks[int(np.argmax(means))], "found": found, "batches": batches,
-            "points below": [round(float(o), 2) for o in short],
+            "points below": shortfall(found, peaks, means).round(2).tolist(),
         }  # fmt: skip
     print(f"\nPeaks far from 0.01, and long fits\n\n{pd.DataFrame(table).T.to_string()}")
 

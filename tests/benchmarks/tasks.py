@@ -156,11 +156,10 @@ class Transformer(nn.Module):
     def __init__(self):
         super().__init__()
         layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0, batch_first=True, norm_first=True)
-        self.patches, self.body = (
-            nn.Conv2d(1, 64, 7, stride=7),
-            nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
-        )
-        self.places, self.head = nn.Parameter(torch.randn(1, 16, 64) / 50), nn.Linear(64, 10)
+        self.patches = nn.Conv2d(1, 64, 7, stride=7)
+        self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.places = nn.Parameter(torch.randn(1, 16, 64) / 50)
+        self.head = nn.Linear(64, 10)
 
     def forward(self, x):
         return self.head(self.body(self.patches(x).flatten(2).transpose(1, 2) + self.places).mean(1))
