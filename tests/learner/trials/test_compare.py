@@ -26,6 +26,8 @@ from fastai_clr.learner.trials.sandbox import Sandbox
 from forked import run_forked
 from helpers import DIGITS, OPTIMIZERS, PIXELS, WITHOUT_THE_PLUGIN, Probe, make_tabular, state_of
 
+pytestmark = pytest.mark.slow  # dozens of fits: a third of the time of all tests
+
 TWO = {"flat": "constant", "triangle": CircularLR(32, 5)}
 
 

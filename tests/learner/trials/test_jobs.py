@@ -17,6 +17,8 @@ from fastai_clr.all import CircularLR, CLRCallback
 from fastai_clr.learner.trials.jobs import Recipe, number_of_jobs
 from helpers import state_of
 
+pytestmark = pytest.mark.slow  # dozens of fits: a third of the time of all tests
+
 SCHEDULES = {
     "one_cycle": "one_cycle",
     "restarts": CLRCallback(CircularLR(4, 2), n_cycles=2),
@@ -93,7 +95,6 @@ def run_that_failed(learn, n_jobs, *error):
     return raised.value
 
 
-@pytest.mark.slow
 def test_an_error_is_the_same_and_says_which_run_it_was(learn):
     here, there = (run_that_failed(learn, n_jobs, ValueError, "no good") for n_jobs in (1, 2))
     assert type(here) is type(there) is ValueError and str(here) == str(there) and str(here).endswith("no good")
@@ -166,7 +167,6 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no process groups")
 def test_classes_of_a_script_and_ctrl_c(tmp_path):
     (tmp_path / "temporary").mkdir()
@@ -179,7 +179,6 @@ def test_classes_of_a_script_and_ctrl_c(tmp_path):
     assert "KeyboardInterrupt" not in done.stderr
 
 
-@pytest.mark.slow
 def test_a_cluster_of_dask(learn):
     import dask
     from distributed import Client, LocalCluster

@@ -40,6 +40,8 @@ from fastai_clr.learner.trials.reach import reachable
 from fastai_clr.learner.trials.sandbox import Sandbox
 from helpers import DEVICE, DIGITS, OPTIMIZERS, PIXELS, make_learner, make_tabular
 
+pytestmark = pytest.mark.slow  # dozens of fits: a third of the time of all tests
+
 TWO = {"a": CircularLR(10, 5, 0.95, 0.85), "b": CircularLR(10, 5, 0.95, 0.85)}
 
 
@@ -187,13 +189,7 @@ def next_fit(learn):
     return weights_of(learn), list(learn.sched.losses)
 
 
-@pytest.mark.parametrize(
-    "name, trained",
-    [
-        pytest.param(*o, marks=pytest.mark.slow if o[0] == "persistent workers" else ())
-        for o in zip(LEARNERS, cycle([False, True]))
-    ],
-)
+@pytest.mark.parametrize("name, trained", zip(LEARNERS, cycle([False, True])))
 def test_identical_schedules_give_identical_runs_and_the_next_fit_is_that_of_a_twin(tmp_path, name, trained):
     learn, twin = fresh(tmp_path / "a", name), fresh(tmp_path / "b", name)
     if trained:
@@ -1110,7 +1106,6 @@ def test_ctrl_c_at_lines_of_an_experiment_leaves_what_all_fits_share(learner, tm
         assert shared_state() == before and weights_of(learn) == weights, place
 
 
-@pytest.mark.slow
 def test_ctrl_c_at_any_moment_leaves_the_learner_as_it_was(tmp_path):
     """100 signals at random times of a comparison, also between its runs."""
     items = list(zip(PIXELS[:32], DIGITS[:32]))

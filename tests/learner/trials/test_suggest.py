@@ -23,6 +23,8 @@ from fastai_clr.all import CircularLR, CLRCallback, CLRScheduler, Constant, Sugg
 from fastai_clr.learner.trials import suggest
 from helpers import make_tabular
 
+pytestmark = pytest.mark.slow  # dozens of fits: a third of the time of all tests
+
 
 @pytest.fixture
 def trained(monkeypatch):
