@@ -1,6 +1,7 @@
 """The fixtures; what tests call themselves is in helpers.py."""
 
 import importlib
+import signal
 from functools import partial
 
 import pytest
@@ -31,6 +32,14 @@ def learn(learner):
     from fastai.metrics import accuracy
 
     return learner(n_groups=3, metrics=[accuracy])
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let processes that a test starts hear Ctrl-C: what a shell runs in the background ignores it, its children, too."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(autouse=True)

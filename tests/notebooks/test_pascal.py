@@ -173,7 +173,7 @@ def test_an_error_ends_the_run_with_its_message(folder):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_leaves_the_notebook_alone(folder):
+def test_an_interrupted_run_leaves_the_notebook_alone(folder, ctrl_c):
     add_cell(folder, "time.sleep(100)")
     before = (folder / "small.ipynb").read_bytes()
     process = start(folder, "--write")

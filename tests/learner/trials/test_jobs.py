@@ -168,7 +168,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no process groups")
-def test_classes_of_a_script_and_ctrl_c(tmp_path):
+def test_classes_of_a_script_and_ctrl_c(tmp_path, ctrl_c):
     (tmp_path / "temporary").mkdir()
     arguments = [str(tmp_path / o) for o in ("temporary", "finished")]
     command = [sys.executable, "-W", "ignore", "-c", IN_MAIN, *arguments]
