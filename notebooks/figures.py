@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 
-from fastai_clr import CircularLR, plot_schedules
+from fastai_clr import CircularLR, Cooldown, Cycles, plot_schedules
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -36,55 +37,33 @@ def side_by_side():
     return plot_schedules(["clr(32,5)", "clr_beta(10,10)", "one_cycle", "cosine"], lr=1e-2, n_batches=300).figure
 
 
-def stopped_and_cooled(seeds=range(5)):
-    """Rate and accuracy of a fit that is stopped after 5 of 10 epochs and cooled down, beside whole cycles."""
-    import numpy as np
-    from fastai.callback.core import Callback, CancelFitException
-    from fastai.torch_core import set_seed
+def stopped_and_cooled(lr=0.03, n_iter=31):
+    """Rate and accuracy of a fit that is stopped after 5 of 10 epochs and cooled down, beside whole cycles.
 
-    from digits import new_learner, new_weights
+    The accuracies are those that tests/benchmarks/lesson.py measured; lr is the peak, n_iter the batches per epoch.
+    """
+    from digits import measured
 
-    class Stop(Callback):
-        order = 99  # after the epoch is recorded
+    def rates(schedule, n_epoch):
+        return schedule.at(np.arange(n_epoch * n_iter), Cycles(1, n_epoch, n_iter=n_iter))[0]
 
-        def after_epoch(self):
-            if self.epoch == 4:
-                raise CancelFitException
-
-    def train(*fits):
-        """Rates by batch and mean accuracies by epoch of the fits, one after the other."""
-        accuracies = []
-        for seed in seeds:
-            learn, rates, accuracy = new_learner(), [], []
-            set_seed(seed)
-            new_weights(learn.model)
-            with learn.no_logging():
-                for fit in fits:
-                    fit(learn)
-                    rates += learn.sched.lrs
-                    accuracy += learn.sched.rec_metrics
-            accuracies.append(accuracy)
-        return len(learn.dls.train), rates, np.mean(accuracies, axis=0)
-
-    lr = 0.03
+    ten, six = (lr * rates(CircularLR(10, 10), n_epoch) for n_epoch in (10, 6))
+    until = ten[: 5 * n_iter]
     ways = {
-        "a cycle of 10 epochs": train(lambda o: o.fit_clr(10, lr)),
-        "a cycle of 6 epochs": train(lambda o: o.fit_clr(6, lr)),
-        "stopped after 5, cooled for 1": train(lambda o: o.fit_clr(10, lr, cbs=Stop()), lambda o: o.fit_cooldown()),
+        "a cycle of 10 epochs": (ten, dict(color="0.6")),
+        "a cycle of 6 epochs": (six, dict(color="C0", ls="--")),
+        "stopped after 5, cooled for 1": ([*until, *until[-1] * rates(Cooldown(10), 1)], dict(color="C3", lw=2.5)),
     }
+    accuracies = measured("cooled").droplevel("peak")
     figure, (above, below) = plt.subplots(2, figsize=(8, 5.5), sharex=True, layout="constrained")
-    for (name, (n_iter, rates, accuracy)), style in zip(
-        ways.items(), [dict(color="0.6"), dict(color="C0", ls="--"), dict(color="C3", lw=2.5)]
-    ):
-        above.plot(np.arange(1, len(rates) + 1) / n_iter, rates, **style)
-        label = f"{name}: {accuracy[-1]:.3f}"
-        below.plot(np.arange(1, len(accuracy) + 1), accuracy, marker="o", label=label, **style)
+    for name, (of_batch, style) in ways.items():
+        above.plot(np.arange(1, len(of_batch) + 1) / n_iter, of_batch, **style)
+        accuracy = accuracies.loc[name].mean(axis="columns")
+        below.plot(accuracy.index, accuracy, marker="o", label=f"{name}: {accuracy.iloc[-1]:.3f}", **style)
     above.set(ylabel="learning rate", ylim=(0, 1.12 * lr))
-    n_iter, rates, _ = ways["stopped after 5, cooled for 1"]
-    above.annotate("stopped: learn.fit_cooldown()", (5, rates[5 * n_iter - 1]), (5.4, 0.9 * lr),
-                   arrowprops=dict(arrowstyle="->"))  # fmt: skip
+    above.annotate("stopped: learn.fit_cooldown()", (5, until[-1]), (5.4, 0.9 * lr), arrowprops=dict(arrowstyle="->"))
     below.set(xlabel="epochs", ylabel="accuracy")
-    below.legend(title=f"accuracy at the end, mean of {len(seeds)} seeds", loc="lower right")
+    below.legend(title=f"accuracy at the end, mean of {accuracies.shape[1]} seeds", loc="lower right")
     return figure
 
 

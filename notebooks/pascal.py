@@ -4,6 +4,7 @@ Environment variables decide, set before the import:
 
 VOC_ROOT: the folder that holds VOCdevkit/VOC2007. DOWNLOAD=1: torchvision downloads it (450 MB).
 PRETRAINED=0: resnet34 starts from random weights. SEED: what the random numbers start from, 0 if not given.
+SHARE=0.3: a quick try on this share of the images. OUT: where files are saved, out/ beside this file if not given.
 """
 
 import os
@@ -19,11 +20,12 @@ import minivoc
 import voc
 
 HERE = Path(__file__).parent
-OUT = HERE / "out"  # the pictures that the notebook saves, and what a Learner does
+OUT = Path(os.environ.get("OUT", HERE / "out"))  # the pictures that the notebook saves, and what a Learner does
 DOWNLOAD = os.environ.get("DOWNLOAD", "0") != "0"
 REAL = DOWNLOAD or "VOC_ROOT" in os.environ
 PRETRAINED = REAL and os.environ.get("PRETRAINED", "1") != "0"
 SEED = int(os.environ.get("SEED", 0))
+SHARE = float(os.environ.get("SHARE", 1))
 SIZE = 224 if REAL else 64  # of the images that the network sees, in pixels
 N_FEATURES = 512 if REAL else 96  # in each cell of the grid that the body makes
 
@@ -42,8 +44,9 @@ def root() -> Path:
 
 
 def examples(split) -> list[voc.Example]:
-    """The images of a split ("train" or "val") that have a largest object."""
-    return [e for e in voc.read_xml(root(), split) if voc.largest(e)]
+    """The images of a split ("train" or "val") that have a largest object, or SHARE of them."""
+    found = [e for e in voc.read_xml(root(), split) if voc.largest(e)]
+    return found[: round(SHARE * len(found))]
 
 
 def read(path) -> PILImage:

@@ -100,7 +100,7 @@ def execute(name="pascal", seed=None, say=print_now):
     OUT.mkdir(exist_ok=True)
     executed, start = OUT / f"{name}.ipynb", time.time()
     # Threads that wait in a busy loop make an epoch several times as long where other work shares the cores.
-    env = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **({} if seed is None else {"SEED": str(seed)})}
+    env = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OUT": str(OUT)} | ({} if seed is None else {"SEED": str(seed)})
     try:
         asyncio.run(Client(nb, say).async_execute(env=env, stderr=subprocess.DEVNULL))  # what cells say comes by itself
     finally:

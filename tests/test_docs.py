@@ -8,6 +8,7 @@ import os
 import re
 import sys
 
+import joblib
 import matplotlib.pyplot as plt
 import pytest
 
@@ -20,9 +21,13 @@ PACKAGE = ROOT / "fastai_clr"
 
 @pytest.fixture(scope="module")
 def pasted(tmp_path_factory):
-    """The names that the README's blocks leave when they are pasted one after the other, as typed, into one session."""
+    """The names that the README's blocks leave when they are pasted one after the other, as typed, into one session.
+
+    joblib has threads, so `n_jobs=2` trains in this process: learner/trials/test_jobs.py starts others.
+    """
     folder, names = os.getcwd(), {"__name__": "__main__"}
     os.chdir(tmp_path_factory.mktemp("readme"))
+    threads = joblib.parallel_config(backend="threading")
     try:
         for kind, code in re.findall(r"```(python|pycon)\n(.*?)```", README, re.S):
             if kind == "python":
@@ -34,6 +39,7 @@ def pasted(tmp_path_factory):
             runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
             assert runner.run(test, clear_globs=False).failed == 0
     finally:
+        threads.unregister()
         os.chdir(folder)
         plt.close("all")
     return names

@@ -114,8 +114,9 @@ SGD_OR_ADAM = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
-@pytest.mark.parametrize("done", [4, 13, 24])
+@pytest.mark.parametrize(
+    "done, order", [(4, "optimizer first"), (13, "scheduler first"), (24, "optimizer first"), (24, "scheduler first")]
+)
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 @pytest.mark.parametrize("opt_func", SGD_OR_ADAM)
 def test_a_run_resumed_from_a_safe_load_is_the_uninterrupted_one(opt_func, arrangement, done, order):

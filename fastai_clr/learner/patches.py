@@ -101,8 +101,8 @@ def load_cycle(self: Learner, name: str, cycle: int, **kwargs: Any) -> Learner:
 
 def getattr_07(self: Learner, name: str) -> Any:
     """Look `name` up as fastai does; the error for a method of 0.7 says what replaces it."""
-    is_of_07 = name in gone07.METHODS and not hasattr(self.model, name)
-    if is_of_07:  # nothing dearer here: callbacks ask a Learner for the events that they do not have, 25 times per batch
+    # Nothing dearer here: callbacks ask the Learner for the events that they do not have, 25 times per batch.
+    if name in gone07.METHODS and not hasattr(self.model, name):
         raise AttributeError(f"learn.{name} was fastai 0.7's: {gone07.METHODS[name]}")
     return NATIVE["__getattr__"](self, name)
 

@@ -2,8 +2,8 @@
 
 Each is a `compare_schedules` on the digits of notebooks/digits.py. The figures go to lesson.csv: for each question,
 schedule, peak rate and epoch the accuracy of every run, a column for each seed, so that the runs of one column started
-from the same weights and saw the same batches. Only "cycles" keeps every epoch, the others the last. It takes about
-five minutes of one core.
+from the same weights and saw the same batches. "cycles" and "cooled" keep every epoch, the others the last. It takes
+about five minutes of one core.
 """
 
 import csv
@@ -88,6 +88,40 @@ def comparisons():
     yield "each at its own peak", compare(3, None, schedules, 5, lr_grid=[3e-3, 1e-2, 3e-2, 1e-1])
 
 
+def cooled():
+    """Lines of the file: a fit that is stopped after 5 of 10 epochs and cooled down, and whole cycles; 5 seeds."""
+    from fastai.callback.core import Callback, CancelFitException
+    from fastai.torch_core import set_seed
+
+    from digits import new_learner, new_weights
+
+    class Stop(Callback):
+        order = 99  # after the epoch is recorded
+
+        def after_epoch(self):
+            if self.epoch == 4:
+                raise CancelFitException
+
+    ways = {
+        "a cycle of 10 epochs": [lambda learn: learn.fit_clr(10, 3 * LR)],
+        "a cycle of 6 epochs": [lambda learn: learn.fit_clr(6, 3 * LR)],
+        "stopped after 5, cooled for 1": [
+            lambda learn: learn.fit_clr(10, 3 * LR, cbs=Stop()),
+            lambda learn: learn.fit_cooldown(),
+        ],
+    }
+    for name, fits in ways.items():
+        runs = []
+        for seed in range(5):
+            learn = new_learner()
+            set_seed(seed)
+            new_weights(learn.model)
+            with learn.no_logging():
+                runs.append([value for fit in fits for value in (fit(learn), learn.sched.rec_metrics)[1]])
+        for epoch, values in enumerate(zip(*runs), 1):
+            yield ["cooled", name, 3 * LR, epoch, *(f"{o:.6f}" for o in values)] + [""] * (N_SEEDS - len(values))
+
+
 def rows(question, comparison):
     """Lines of the file, from the epochs of all runs; the schedule that the others are compared with comes first."""
     for name in sorted(comparison.names, key=lambda name: name != comparison.baseline):
@@ -109,6 +143,7 @@ def main():
             lines.writerows(rows(question, comparison))
             file.flush()
             print(question, comparison, "", sep="\n", flush=True)
+        lines.writerows(cooled())
 
 
 if __name__ == "__main__":

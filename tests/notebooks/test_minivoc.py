@@ -16,13 +16,13 @@ N_TRAIN, N_VALID, SIZE = 60, 30, 64
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return minivoc.make(tmp_path_factory.mktemp("minivoc"), N_TRAIN, N_VALID)
+def sources():
+    return minivoc.load_sources()
 
 
 @pytest.fixture(scope="module")
-def sources():
-    return minivoc.load_sources()
+def root(tmp_path_factory):
+    return minivoc.make(tmp_path_factory.mktemp("minivoc"), N_TRAIN, N_VALID)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,8 @@ def test_every_making_gives_the_same_files(root, tmp_path):
     assert hashes(root) == hashes(tmp_path)
 
 
-def test_another_seed_gives_other_images(root, tmp_path):
+def test_another_seed_gives_other_images(root, tmp_path, sources, monkeypatch):
+    monkeypatch.setattr(minivoc, "load_sources", lambda: sources)
     minivoc.make(tmp_path, 3, 2, seed=1)
     image = Path("VOCdevkit/VOC2007/JPEGImages/000001.jpg")
     assert (root / image).read_bytes() != (tmp_path / image).read_bytes()

@@ -1,4 +1,8 @@
-"""notebooks/pascal.ipynb, executed once from top to bottom in a Jupyter kernel; run.py, which does that; pascal.py."""
+"""notebooks/pascal.ipynb, executed once from top to bottom in a Jupyter kernel; run.py, which does that; pascal.py.
+
+The lesson trains on a third of its images, which takes a third of its two minutes; SHARE=1 in the environment, as in
+.ci/run, makes it train on all.
+"""
 
 import importlib
 import os
@@ -19,6 +23,7 @@ import pascal
 from helpers import NOTEBOOKS, load_run, outputs
 
 NAME = "pascal"
+SHARE = float(os.environ.get("SHARE", 0.34))
 N_FIGURES = 8
 FITS = (3, 1, 7)  # epochs
 
@@ -28,14 +33,16 @@ def code_cells(nb):
 
 
 @pytest.fixture(scope="module")
-def running():
+def running(tmp_path_factory):
     """One run with seed 0: the executed notebook, the pictures that it saved, and what was said meanwhile."""
-    said = []
+    said, run = [], load_run()
+    run.OUT = tmp_path_factory.mktemp("out")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("OMP_NUM_THREADS", "VOC_ROOT"):
             patch.delenv(name, raising=False)
+        patch.setenv("SHARE", str(SHARE))
         before = (NOTEBOOKS / "pascal.ipynb").read_bytes()
-        executed, pictures = load_run().execute("pascal", seed=0, say=said.append)
+        executed, pictures = run.execute("pascal", seed=0, say=said.append)
     assert (NOTEBOOKS / "pascal.ipynb").read_bytes() == before
     return nbformat.read(executed, as_version=4), pictures, said
 
@@ -65,13 +72,18 @@ def test_every_fit_left_a_table_of_its_epochs(nb):
     assert tuple(table.count("<tr") - 1 for table in tables) == FITS
 
 
-def test_it_finds_most_of_the_largest_objects(nb):
-    text = load_run().last_text(nb)
+@pytest.mark.parametrize(
+    "run, accuracy, l1, iou",
+    [
+        ("committed", 0.85, 3, 0.72),
+        pytest.param("executed", *((0.85, 3, 0.72) if SHARE == 1 else (0.3, 4, 0.6)), marks=pytest.mark.slow),
+    ],
+)
+def test_it_finds_most_of_the_largest_objects(run, accuracy, l1, iou, request):
+    text = load_run().last_text(request.getfixturevalue(run))
     found = re.fullmatch(r"class accuracy (0\.\d+), mean L1 (\d+\.\d+) pixels, mean IoU (0\.\d+)", text)
-    accuracy, l1, iou = map(float, found.groups())
-    assert accuracy >= 0.85
-    assert l1 < 3
-    assert iou >= 0.72
+    found_accuracy, found_l1, found_iou = map(float, found.groups())
+    assert found_accuracy >= accuracy and found_l1 < l1 and found_iou >= iou
 
 
 @pytest.mark.slow
@@ -95,6 +107,7 @@ def test_with_voc_root_the_same_names_stand_for_the_real_set(tmp_path, monkeypat
     """The folder is a small mini-VOC; the network is resnet34's body, here without ImageNet's weights."""
     monkeypatch.setenv("VOC_ROOT", str(minivoc.make(tmp_path, 4, 2)))
     monkeypatch.setenv("PRETRAINED", "0")
+    monkeypatch.delenv("SHARE", raising=False)
     try:
         real = importlib.reload(pascal)
         train = real.examples("train")

@@ -1,5 +1,6 @@
 """Runs side by side in worker processes: the numbers of one after the other, and what a user hears when it goes wrong."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from fastai.callback.progress import CSVLogger, ProgressCallback
 from fastai.callback.schedule import SchedCos
 
 from fastai_clr.all import CircularLR, CLRCallback
-from fastai_clr.learner.trials.jobs import Recipe, number_of_jobs
+from fastai_clr.learner.trials.jobs import Recipe, Settings, Task, number_of_jobs, train_in_worker
 from helpers import state_of
 
 pytestmark = pytest.mark.slow  # dozens of fits: a third of the time of all tests
@@ -101,8 +102,13 @@ def test_an_error_is_the_same_and_says_which_run_it_was(learn):
     if sys.version_info >= (3, 11):
         assert here.__notes__ == ["The run that raised this: constant, seed 0"]
         assert there.__notes__ in (here.__notes__, ["The run that raised this: constant, seed 1"])
-    strange = run_that_failed(learn, 2, Strange, "this", "odd")  # it can be pickled, and not unpickled
-    assert type(strange) is RuntimeError and "Strange" in str(strange) and "this is odd (constant, seed" in str(strange)
+
+
+def test_an_error_that_cannot_be_unpickled_is_told_by_one_that_can(learn):
+    recipe = Recipe(learn, {"constant": ("fit", [Fails(Strange, "this", "odd")])}, 1, None, None)
+    payload, settings = recipe.pickled(recipe.sandbox()), Settings("/nowhere", 1, multiprocessing.get_start_method())
+    with pytest.raises(RuntimeError, match=r"(?s)Strange: .*this is odd \(constant, seed 0\)"):
+        train_in_worker(payload, settings, 0, Task("constant", 0, 1e-2, "constant, seed 0"))
 
 
 IN_MAIN = """
@@ -188,7 +194,7 @@ def test_a_cluster_of_dask(learn):
     expected = learn.compare_schedules(**arguments)
     with (
         dask.config.set({"distributed.worker.daemon": False}),  # for the processes of the data loader
-        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster,
         Client(cluster),
     ):
         with joblib.parallel_config(backend="dask"):
