@@ -292,6 +292,14 @@ def test_the_state_of_something_else_is_named():
         ours(optimizer()).load_state_dict({})
 
 
+def test_the_state_of_a_schedule_that_there_is_not_is_shown():
+    scheduler = ours(optimizer())
+    state = scheduler.state_dict()
+    state["schedule"] = {"name": "TwoLR", "div": 3}
+    with pytest.raises(ValueError, match="TwoLR.* 3"):
+        scheduler.load_state_dict(state)
+
+
 # -- momentum that reaches 0 -----------------------------------------------------------------------------------------------
 
 TO_ZERO = CircularLR(10, 5, 0.9, 0.0)

@@ -118,6 +118,7 @@ def test_a_ratio_that_nobody_thinks_of_is_not_said():
         ([0.1, 0.1, 0.1], "; the other parameter groups do the same"),
         ([0.001, 0.01, 0.1], "; the other parameter groups do the same with peaks of 0.001 and 0.01"),
         ([0.01, 0.01, 0.1], "; the other parameter groups do the same with peaks of 0.01 each"),
+        ([k / 100 for k in range(1, 8)] + [0.1], "; the other parameter groups do the same with peaks of 0.01 to 0.07"),
     ],
 )
 def test_what_is_said_of_the_other_groups(peaks, said):

@@ -161,10 +161,7 @@ class StopAtCycleEnd(SelectiveCallback):
 
 def _can_validate(dls: Any) -> bool:
     """Whether there is a validation set that is not empty."""
-    try:
-        return len(dls.loaders) > 1 and len(dls.loaders[1]) > 0
-    except TypeError:
-        return True  # it has no length
+    return len(dls.loaders) > 1 and len(dls.loaders[1]) > 0
 
 
 def _as_rank_0(learn: Any, decision: bool) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fastai.callback.core import Callback, CancelFitException
-from fastai.callback.schedule import combined_cos  # noqa: F401  (gives the Learner fit_one_cycle, fit_flat_cos, lr_find)
+from fastai.callback.schedule import ParamScheduler  # (gives the Learner fit_one_cycle, fit_flat_cos, lr_find, too)
 from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.learner import Learner, load_learner
 from fastai.metrics import accuracy
@@ -268,6 +268,12 @@ def test_weights_that_are_not_finite_need_a_checkpoint(learn):
     ):
         learn.fit_cooldown()
     assert state_of(learn) == before
+
+
+def test_a_fit_that_ended_at_a_rate_of_0_has_nothing_to_lower(learn):
+    learn.fit(1, 1e-2, cbs=ParamScheduler({"lr": lambda position: 1e-2 * (position < 0.5)}))
+    with pytest.raises(ValueError, match="fit_cooldown lowers the rates, but the last fit ended at 0: train first"):
+        learn.fit_cooldown()
 
 
 @pytest.mark.parametrize(

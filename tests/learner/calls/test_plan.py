@@ -40,6 +40,7 @@ FITS = {
     "our callback, ending early": call(4, 1e-2, cbs=[CLRCallback(CircularLR(4, 2, 0.9, 0.8), 2, 0.6)]),
     "fastai's scheduler": call(3, cbs=one_cycle(LRS)),
     "fastai's scheduler, resumed": call(3, cbs=one_cycle(LRS), start_epoch=1),
+    "fastai's scheduler, of the momentum alone": call(2, 1e-2, cbs=ParamScheduler({"mom": SchedCos(0.95, 0.85)})),
     "a new optimizer": call(1e-2, 1, cycle_len=1, use_clr=(32, 5), reset_opt=True),
 }
 

@@ -18,7 +18,7 @@ from fastai_clr.all import CircularLR, CLRCallback, CosAnneal, Cycles, Schedule
 from fastai_clr.learner.fastai2 import NATIVE
 from fastai_clr.learner.loop.running import is_in_a_fit
 from fastai_clr.schedules.timetable import BLOCK
-from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates, make_learner
+from helpers import OPTIMIZERS, TRACES, Probe, assert_same_rates, make_learner, once
 
 GROUPS, MOMENTUM = next(c for c in TRACES if np.ndim(c["lrs"])), next(c for c in TRACES if c["mom"])
 ON_OPTIMIZERS = [(c, "fastai Adam") for c in TRACES]  # test_shapes has the traces without an optimizer
@@ -65,6 +65,24 @@ def test_without_our_fit_and_save_momentum_is_kept_all_the_same(learner, monkeyp
     assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
     learn.load("x_cyc_0")
     assert [h["mom"] for h in learn.opt.hypers] == [0.9, 0.9]
+
+
+def test_without_our_fit_an_error_leaves_the_next_fit_the_optimizers_own_momentum(learner, monkeypatch):
+    monkeypatch.setattr(Learner, "fit", NATIVE["fit"])
+    learn = learner(10, cbs=CLRCallback(CircularLR(32, 5, 0.95, 0.85)))
+    with pytest.raises(ZeroDivisionError):
+        learn.fit(1, 1e-2, cbs=once(lambda _: 1 / 0, "after_batch"))
+    assert learn.opt.hypers[0]["mom"] == 0.95  # fastai tells no callback of it
+    learn.fit(1, 1e-2)
+    assert learn.opt.hypers[0]["mom"] == 0.9 and len(learn.sched.lrs) == 10
+
+
+def test_an_optimizer_with_neither_momentum_nor_weight_decay(learner):
+    learn = learner(5, opt_func=partial(OptimWrapper, opt=torch.optim.Rprop))
+    learn.fit(1e-3, 1, cycle_len=2, use_clr=(10, 5))
+    assert len(learn.sched.lrs) == 10 and len(learn.sched.momentums) == 0
+    with pytest.raises(ValueError, match=r"weight decay needs an optimizer that has it, but given wds=0\.1"):
+        learn.fit(1e-3, 1, cycle_len=2, use_clr=(10, 5), wds=0.1)
 
 
 def test_without_our_fit_it_ends_where_its_cycles_end(learner, monkeypatch):

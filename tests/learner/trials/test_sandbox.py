@@ -189,7 +189,7 @@ def next_fit(learn):
     return weights_of(learn), list(learn.sched.losses)
 
 
-@pytest.mark.parametrize("name, trained", zip(LEARNERS, cycle([False, True])))
+@pytest.mark.parametrize("name, trained", [*zip(LEARNERS, cycle([False, True]))])
 def test_identical_schedules_give_identical_runs_and_the_next_fit_is_that_of_a_twin(tmp_path, name, trained):
     learn, twin = fresh(tmp_path / "a", name), fresh(tmp_path / "b", name)
     if trained:
@@ -811,6 +811,13 @@ def test_a_global_counts_as_a_name(learn, monkeypatch):
 
 def uses_a_global(predictions, targets):
     return float(the_learner.epoch)  # noqa: F821
+
+
+def test_a_loss_with_weights_counts_as_part_of_the_model(learn):
+    loss = learn.loss_func = nn.CrossEntropyLoss(weight=torch.ones(10, device=DEVICE))
+    learn.metrics = [lambda predictions, targets: float(loss.weight.sum())]
+    with pytest.raises(ValueError, match="uses 'loss'"):
+        learn.compare_schedules(1, 1e-2, TWO)
 
 
 def test_a_splitter_that_takes_other_parameters_is_found_out(learn):

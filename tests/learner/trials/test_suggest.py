@@ -219,6 +219,35 @@ def test_as_many_epochs_as_fit_into_the_minutes(learner, n_iter, minutes, n_cycl
     assert n_iter == 200 or isinstance(suggestion.n_epoch, int)
 
 
+@pytest.mark.parametrize(
+    "seconds, words",
+    [
+        (0.123, "0.12 s"),
+        (0.5, "0.5 s"),
+        (119.4, "120 s"),
+        (120, "2 min"),
+        (250, "4.2 min"),
+        (7199, "120 min"),
+        (9000, "2.5 h"),
+    ],
+)
+def test_a_duration_has_two_digits(seconds, words):
+    assert suggest._in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    "n_epoch, n_cycles, call",
+    [
+        (3, 1, "learn.fit_clr(3, 0.01, div=10, cut_div=10)"),
+        (4.0, 2, "learn.fit_clr(4, 0.01, div=10, cut_div=10, n_cycles=2)"),
+        (0.5, 1, "learn.fit(0.01, 1, cycle_len=0.5, use_clr=(10, 10))"),
+        (2.5, 2, "learn.fit(0.01, 2, cycle_len=1.25, use_clr=(10, 10))"),
+    ],
+)
+def test_the_call_of_whole_and_of_other_epochs(n_epoch, n_cycles, call):
+    assert suggest._call(n_epoch, "0.01", n_cycles) == call
+
+
 def test_too_few_minutes_are_told(learner):
     learn = learner(30, cbs=Slow(0.01))
     with pytest.raises(
