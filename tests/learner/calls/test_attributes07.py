@@ -384,6 +384,7 @@ def test_an_experiment_trains_with_what_was_set(learn):
     assert learn.loss_func is loss and learn.opt_func is opt_func and learn.opt is None
 
 
+@pytest.mark.slow
 def test_another_librarys_attribute_on_the_class_stays():
     run_forked(
         "from fastai.learner import Learner\n"

@@ -493,6 +493,7 @@ for name, fit in FITS.items():
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_where_another_plugin_wrapped_fit_first(tmp_path):
     here = __file__.rpartition("/")[0]
     code = f"import sys; sys.path.insert(0, {here!r})\n{WRAPPED}"

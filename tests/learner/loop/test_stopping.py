@@ -460,6 +460,7 @@ def test_it_copies_and_pickles(learner):
         assert len(learn.sched.cycles) == 3
 
 
+@pytest.mark.slow
 def test_a_learner_with_it_exports_to_where_the_plugin_is_not_installed(tmp_path):
     learn, _ = make_tabular(tmp_path, metrics=accuracy)
     learn.add_cb(StopAtCycleEnd())
