@@ -21,7 +21,7 @@ from ..loop.running import is_in_a_fit, keep_loop, running, say
 from ..loop.selective import SelectiveCallback
 from ..loop.stopping import StopAtCycleEnd
 from . import call07
-from .arguments import Callbacks, Rates, as_callbacks, check_lr, optimizer_for_fit
+from .arguments import Callbacks, Rates, as_callbacks
 from .plan import FitPlan
 from .short_errors import plan_then_run
 
@@ -124,11 +124,7 @@ def plan_of_native(
     plan = FitPlan(learn, n_epoch, lr, wd, as_callbacks(cbs), reset_opt=reset_opt, start_epoch=start_epoch)
     for callback in plan.all_cbs():
         if isinstance(callback, CLRCallback):
-            opt = optimizer_for_fit(learn, reset_opt)
-            callback.check(learn, opt, plan.all_cbs())
-            callback.cycles(batches_per_epoch(learn.dls), n_epoch)  # raises if the epochs are too few
-            check_lr("lr", lr, len(opt.hypers))
-            plan.make_timetable(callback, opt)
+            plan.make_timetable(callback)
     plan.check_stops()
     return plan
 

@@ -83,10 +83,7 @@ class FitPlan:
         check_bool("reset_opt", self.reset_opt)
         check_left_over(self.learn)
         check_events(self.all_cbs())
-        opt = optimizer_for_fit(self.learn, self.reset_opt)
-        callback.check(self.learn, opt, self.all_cbs())
-        self.lr = check_lr(lr_name, self.lr, len(opt.hypers))
-        self.make_timetable(callback, opt)
+        opt = self.make_timetable(callback, lr_name)
         self.check_stops()
         self.wd = check_per_group(wd_name, self.wd, len(opt.hypers), least=0)
         if "wd" not in opt.hypers[0] and (self.wd is not None or self.learn.wd is not None):
@@ -112,12 +109,19 @@ class FitPlan:
         lr = default_lr(self.learn, self.reset_opt) if self.lr is None else self.lr
         return rates_of_groups(lr, len(opt.hypers))
 
-    def make_timetable(self, callback: CLRCallback, opt: Any) -> None:
-        """Make the timetable of the fit that `callback` schedules."""
+    def make_timetable(self, callback: CLRCallback, lr_name: str = "lr") -> Any:
+        """Make the timetable of the fit that `callback` schedules, with checks of the rates and the optimizer.
+
+        Returns the optimizer. Raises if the callback cannot run with it; `lr_name` is the argument's name.
+        """
+        opt = optimizer_for_fit(self.learn, self.reset_opt)
+        callback.check(self.learn, opt, self.all_cbs())
+        self.lr = check_lr(lr_name, self.lr, len(opt.hypers))
         peaks = check_peaks(self.peaks(opt))
         self.timetable = callback.timetable(batches_per_epoch(self.learn.dls), self.n_epoch, peaks)
         with users_code():  # a user's schedule that raises does so now, not in the training
             self.timetable.row(min(self.rows(self.timetable).start, self.timetable.n_batches - 1))
+        return opt
 
     def rows(self, timetable: Timetable) -> range:
         """The rows of the timetable that the fit trains."""
