@@ -16,7 +16,7 @@ class CircularLR(Schedule):
     Parameters
     ----------
     div
-        The largest rate divided by the smallest, at least 1.
+        The peak rate divided by the rate at the start, at least 1.
     cut_div
         1/cut_div of the cycle rises, the rest falls; at least 1. With 1 the rate only rises.
     mom_a
@@ -186,7 +186,7 @@ class CosAnneal(Schedule):
     ----------
     slow_start
         Whether to begin the fit, as 0.7.0 did, with peak/100 in the batches whose number (from 0) is below 1/20 of the
-        first cycle's length; only the second cycle then reaches the peak. False gives the cosine as published.
+        first cycle's length; the cycles from the second on reach the peak. False gives the cosine as published.
 
     Raises
     ------

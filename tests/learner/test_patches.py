@@ -231,7 +231,7 @@ BAD_CALLS = [
     (lambda o: without_length(o) or o.fit(1e-2, 1, **CLR), TypeError, r"data loader should have a length"),
     (lambda o: without_length(o) or o.fit_clr(1), TypeError, r"data loader should have a length"),
     (lambda o: without_batches(o) or o.fit(1e-2, 1, **CLR), ValueError, r"data loader should have at least 1 batch, but given 0"),
-    (lambda o: without_weight_decay(o) or o.fit(1e-2, 1, wds=0.1), ValueError, r"weight decay needs an optimizer that has it, but given wds=0.1"),
+    (lambda o: without_weight_decay(o) or o.fit(1e-2, 1, wds=0.1), ValueError, r"wds=0.1 needs an optimizer with weight decay, but this one has none"),
     (lambda o: o.fit(1e-2, 1, metrics=[accuracy, AvgMetric], **CLR), TypeError, r"func"),  # a class that needs arguments
     (lambda o: with_sgd(o) or o.fit(1e-2, 1, use_wd_sched=True, **CLR), TypeError, r"use_wd_sched=True needs an optimizer"),
     (lambda o: with_sgd(o) or o.fit(1e-2, 1, cycle_len=1, use_clr=(10, 10, 0.9, 0.8)), ValueError, r"has none to cycle"),

@@ -120,8 +120,8 @@ def _end_of_last_fit(learn: Any) -> FitEnd:
     end = fit_end(learn)
     if end is None:
         raise ValueError(
-            "fit_cooldown continues a fit, but learn.opt has trained none since it was made or the weights were loaded "
-            "without it: train first, or load a checkpoint that holds the optimizer, and give n_epoch"
+            "fit_cooldown continues a fit, but learn.opt is new, or the weights were loaded without their optimizer: "
+            "train first, or load a checkpoint that holds the optimizer, and give n_epoch"
         )
     if not any(end["rates"]):
         raise ValueError("fit_cooldown lowers the rates, but the last fit ended at 0: train first")

@@ -87,8 +87,8 @@ class FitPlan:
         self.check_stops()
         self.wd = check_per_group(wd_name, self.wd, len(opt.hypers), least=0)
         if "wd" not in opt.hypers[0] and (self.wd is not None or self.learn.wd is not None):
-            given = f"wds={self.wd!r}" if self.wd is not None else f"learn.wd={self.learn.wd!r}"
-            raise ValueError(f"weight decay needs an optimizer that has it, but given {given} for one without")
+            given = f"{wd_name}={self.wd!r}" if self.wd is not None else f"learn.wd={self.learn.wd!r}"
+            raise ValueError(f"{given} needs an optimizer with weight decay, but this one has none")
         if use_wd_sched and not decouples_weight_decay(opt):
             raise TypeError(
                 "use_wd_sched=True needs an optimizer that decouples weight decay, but this one adds it to the "

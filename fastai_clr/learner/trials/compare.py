@@ -198,7 +198,7 @@ def _seeds(name: str, seeds: Any, first: int = 0) -> Sequence[int]:
     if is_several(seeds):
         seeds = [check_number(f"{name}[{i}]", o, least=0, integer=True) for i, o in enumerate(seeds)]
         if not seeds or len(set(seeds)) < len(seeds):
-            raise ValueError(f"{name} should be at least 1 and each given once, but given {seeds}")
+            raise ValueError(f"{name} should have at least 1 seed, each given once, but given {seeds}")
         return seeds
     return range(first, first + check_number(name, seeds, least=1, integer=True))
 

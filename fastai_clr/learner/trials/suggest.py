@@ -44,8 +44,8 @@ def suggest_clr(
     """Suggest a peak rate, `div` and `cut_div` to begin with, and say why.
 
     A race finds the peak: it trains short whole cycles on copies of the Learner, first at peaks a decade apart, then
-    longer ones half a decade apart, and takes the lowest validation loss. A cycle ends with a low rate, so its loss
-    foretells that of the fit.
+    longer ones half a decade apart, and takes the lowest peak whose validation loss is within 2 % of the best. A cycle
+    ends with a low rate, so its loss foretells that of the fit.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def suggest_clr(
     minutes
         Instead of `n_epoch`: the time for the race and the fit together. The suggestion has as many epochs as fit in.
     seed
-        Of all random numbers; the same seed gives the same peak.
+        Of all random numbers. On a CPU, without `minutes`, the same seed gives the same peak.
 
     Returns
     -------

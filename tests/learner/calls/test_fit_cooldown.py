@@ -177,7 +177,7 @@ def test_exporting_comes_between_too(tmp_path):
     learn.export()
     learn.fit_cooldown()
     assert_same_rates(learn.sched.all_lrs, fall([1e-2], 2), [1e-2])
-    with pytest.raises(ValueError, match="fit_cooldown continues a fit, but learn.opt has trained none"):
+    with pytest.raises(ValueError, match="fit_cooldown continues a fit, but learn.opt is new, or"):
         load_learner(tmp_path / "export.pkl").fit_cooldown()
 
 
@@ -215,7 +215,7 @@ def test_weights_without_their_optimizer_are_nothing_to_continue(learn, saved, l
     learn.fit(1, 1e-2)
     learn.save("x", **saved)
     learn.load("x", **loaded)
-    with pytest.raises(ValueError, match="has trained none since it was made or the weights were loaded without it"):
+    with pytest.raises(ValueError, match="learn.opt is new, or the weights were loaded without their optimizer"):
         learn.fit_cooldown(1)
 
 
@@ -246,7 +246,7 @@ def test_a_new_optimizer_has_nothing_to_continue(learn, how):
     learn.fit(1, 1e-2)
     NEW_OPTIMIZER[how](learn)
     before = state_of(learn)
-    with pytest.raises(ValueError, match="fit_cooldown continues a fit, but learn.opt has trained none"):
+    with pytest.raises(ValueError, match="fit_cooldown continues a fit, but learn.opt is new, or"):
         learn.fit_cooldown()
     assert state_of(learn) == before
 

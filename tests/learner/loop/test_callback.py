@@ -81,8 +81,13 @@ def test_an_optimizer_with_neither_momentum_nor_weight_decay(learner):
     learn = learner(5, opt_func=partial(OptimWrapper, opt=torch.optim.Rprop))
     learn.fit(1e-3, 1, cycle_len=2, use_clr=(10, 5))
     assert len(learn.sched.lrs) == 10 and len(learn.sched.momentums) == 0
-    with pytest.raises(ValueError, match=r"weight decay needs an optimizer that has it, but given wds=0\.1"):
+    with pytest.raises(ValueError, match=r"^wds=0\.1 needs an optimizer with weight decay"):
         learn.fit(1e-3, 1, cycle_len=2, use_clr=(10, 5), wds=0.1)
+    with pytest.raises(ValueError, match=r"^wd=0\.1 needs an optimizer with weight decay"):
+        learn.fit_clr(2, 1e-3, wd=0.1)
+    learn.wd = 0.2
+    with pytest.raises(ValueError, match=r"^learn\.wd=0\.2 needs an optimizer with weight decay"):
+        learn.fit_clr(2, 1e-3)
 
 
 def test_without_our_fit_it_ends_where_its_cycles_end(learner, monkeypatch):

@@ -455,7 +455,7 @@ def test_the_picture_shows_the_history(learn):
         (dict(n_epoch=1, schedules={"a": 5}), TypeError, r"schedules\['a'\] should be a schedule"),
         (dict(n_epoch=1, schedules=[CLRCallback(CircularLR())] * 2), ValueError, "schedules in a list should differ"),
         (dict(n_epoch=1, seeds=0), ValueError, "seeds should be at least 1, but given 0"),
-        (dict(n_epoch=1, seeds=[1, 1]), ValueError, "seeds should be at least 1 and each given once"),
+        (dict(n_epoch=1, seeds=[1, 1]), ValueError, "seeds should have at least 1 seed, each given once"),
         (dict(n_epoch=1, seeds="3"), TypeError, "seeds should be an integer"),
         (dict(n_epoch=1, baseline="cosin"), ValueError, "baseline should be one of .*'cosine'.*, but given 'cosin'"),
         (dict(n_epoch=1, target="high"), TypeError, "target should be a number"),
