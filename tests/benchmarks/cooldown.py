@@ -9,8 +9,8 @@ trained before, and for 20 % four shapes, linearly to 1/10 and to 1/100, and to 
 some of these tasks a stopped `use_clr=(10, 10, .95, .85)` says what momentum should do: be the optimizer's own, stay where
 it was, or go back to .95. TASKS[1::2] are for the report: the chosen cooldown after 1/4, 1/2 and 3/4.
 
-The figures go to cooldown.csv, a column for each seed; a task that is there already is skipped. It took 44 minutes on a
-busy machine. `python tests/benchmarks/cooldown.py table` prints what they say.
+The figures go to cooldown.csv, a column for each seed; a task that is there already is skipped. It takes 15 to 45
+minutes. `python tests/benchmarks/cooldown.py table` prints what they say.
 """
 
 import copy
