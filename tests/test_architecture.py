@@ -138,6 +138,7 @@ def test_pure_numbers_load_neither_fastai_nor_torch_nor_matplotlib(module):
     assert modules_loaded_by(f"import {module}") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["fastai_clr.report", "fastai_clr.lr_scheduler"])
 def test_without_the_fastai_wing_nobodys_learner_is_patched(module):
     assert modules_loaded_by(f"import {module}", among=("fastai", "fastai_clr.learner", "matplotlib.pyplot")) == []

@@ -409,6 +409,7 @@ def test_a_momentum_that_stays_is_a_level_line():
         assert high - low > 0.05
 
 
+@pytest.mark.slow
 def test_a_cells_picture_as_the_first_one_leaves_jupyters_own_on():
     code = """
 import os

@@ -118,6 +118,7 @@ def test_the_grid_is_a_table_of_its_own():
 # -- elsewhere -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_unpickles_in_a_process_that_has_not_imported_fastai(tmp_path):
     rows = [(0.5, 0.7), (0.6, 0.9)]
     runs = [run_of_rows(name, k, [(0.5, 0.5, torch.tensor(v)) for v in o]) for name in "ab" for k, o in enumerate(rows)]

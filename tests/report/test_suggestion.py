@@ -91,6 +91,7 @@ def test_a_cell_shows_what_to_type_why_the_trials_and_the_picture():
     assert html.count("<tr") == 5 and html.count("data:image/png") == 1 and plt.get_fignums() == []
 
 
+@pytest.mark.slow
 def test_it_unpickles_in_a_process_that_has_not_imported_fastai(tmp_path):
     file = tmp_path / "suggestion.pkl"
     file.write_bytes(pickle.dumps(suggestion(TRIALS)))
