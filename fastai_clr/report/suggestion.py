@@ -47,7 +47,8 @@ class Suggestion:
     """Numbers for `learn.fit_clr`, and the reasons for them; a tuple of `lr, div, cut_div, why`.
 
     It stands for its rate where `fit`, `fit_clr`, `plot_schedule`, `compare_schedules` and `CLRScheduler` take one; in
-    `fit_clr` for its div and cut_div, too: `learn.fit_clr(5, suggestion)`.
+    `fit_clr` for its div and cut_div, too: `learn.fit_clr(5, suggestion)`. Other methods of fastai need the rate
+    itself: `learn.fit_one_cycle(5, suggestion.lr)`.
 
     Parameters
     ----------
