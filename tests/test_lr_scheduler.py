@@ -66,6 +66,7 @@ def train(opt, scheduler, n):
     return np.array(held)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opt_func", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize(
     "schedule, cycles",

@@ -127,6 +127,7 @@ def test_the_calls_of_2018_that_are_refused(learner, call):
     assert state_of(learn) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", OTHER_CALLS)
 def test_the_calls_of_2018_mean_as_many_batches_and_no_higher_rate(learner, call):
     """The plan decides both, and the checks are its own; every thirteenth call is trained as well."""

@@ -151,6 +151,7 @@ def test_plots_of_the_loss(trained, skips, part):
     assert sched.plot(linear=True).get_xscale() == "linear"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", SCHED_CALLS)
 def test_what_people_did_with_learn_sched_in_2018(trained_once, call):
     sched = trained_once.sched
