@@ -16,7 +16,6 @@ from fastai.callback.core import CancelEpochException, CancelFitException
 
 from ...record import Record
 from ...schedules.checks import as_list
-from ...schedules.epoch_rows import EpochRows
 from ...schedules.timetable import Timetable
 from ...scores import BestEpoch
 from ..fastai2 import as_float, instance_attribute, is_silent, write_hyper
@@ -43,8 +42,6 @@ class RunningFit(ExitStack):
         The optimizer, and access to its learning rates and momentum.
     epoch
         The epoch that runs or comes next.
-    rows
-        Where the batches of the running epoch fall in the timetable.
     first_epoch
         The plan leaves earlier epochs out.
     next_cycle
@@ -66,7 +63,6 @@ class RunningFit(ExitStack):
     recorder: Any
     opt: Any
     hypers: GroupHypers
-    rows: EpochRows
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,20 +123,27 @@ class RunningFit(ExitStack):
             raise CancelFitException
 
     def begin_epoch(self, number: int, n_batches: int) -> int:
-        """Begin an epoch whose data loader has `n_batches` batches; returns how many of them the cycles need."""
-        self.rows = EpochRows.of(self.timetable.cycles, number, n_batches)
+        """Begin an epoch whose data loader has `n_batches` batches; returns how many of them the cycles need.
+
+        The batches are spread evenly over the epoch's rows of the timetable: the loader's length may have changed.
+        """
+        self._n_batches, self._n_iter = max(n_batches, 1), self.timetable.cycles.n_iter
+        self._start, rows = number * self._n_iter, min(self.timetable.n_batches - number * self._n_iter, self._n_iter)
+        self._last = self._start + rows - 1
         if self.rates is None:
-            self.row = self.rows.start
+            self.row = self._start
         if not self.record.iterations:
-            self.n_skipped = self.rows.start
-            self._set_next_cycle(int(np.searchsorted(self.timetable.cycles.ends, self.n_skipped, "right")))
+            self.n_skipped = self._start
+            self._set_next_cycle(int(np.searchsorted(self.timetable.cycles.ends, self._start, "right")))
         self.epoch = number
         self.record.begin_epoch(number)
-        return self.rows.n_needed
+        return -(-rows * self._n_batches // self._n_iter)
 
     def write_batch(self, i: int) -> None:
         """Write the row of the epoch's batch `i` into the optimizer."""
-        row = self.rows.row(i)
+        row = self._start + i * self._n_iter // self._n_batches
+        if row > self._last:  # more batches than the loader's length, or a last cycle that ends inside a batch
+            row = self._last
         factor, momentum = self.timetable.row(row)
         rates = [factor * peak for peak in self.timetable.peaks]
         self.hypers.write(self.opt, rates, momentum)
@@ -161,7 +164,8 @@ class RunningFit(ExitStack):
         if recorder is not None and (losses := recorder.losses):
             loss = as_float(losses[-1])
         record.add_batch(self.row, loss)
-        return self.rows.done(i)
+        done = (i + 1) * self._n_iter // self._n_batches
+        return self._start + (done if done < self._n_iter else self._n_iter)
 
     def done_after(self, n_epoch: int) -> int:
         """Rows of the timetable that are done after `n_epoch` epochs; the last cycle may end inside an epoch."""
@@ -169,7 +173,7 @@ class RunningFit(ExitStack):
 
     def end_epoch(self, values: Sequence[Any]) -> None:
         """Record the epoch before `self.epoch`, with the values that fastai's `Recorder` has of it."""
-        epochs = self.done_after(self.epoch) / self.timetable.cycles.n_iter
+        epochs = self.done_after(self.epoch) / self._n_iter
         self.record.add_epoch(self.recorder, values, epochs, len(self.record.iterations))
 
     def last_epoch_improves(self) -> bool:
@@ -191,8 +195,8 @@ class RunningFit(ExitStack):
         first = self.next_cycle
         while done >= self.next_end:
             self._set_next_cycle(self.next_cycle + 1)
-            epochs = done / self.timetable.cycles.n_iter
-            self.record.end_cycle(self.next_cycle, epochs, len(self.record.iterations), self.n_skipped)
+            n_recorded = len(self.record.iterations)
+            self.record.end_cycle(self.next_cycle, done / self._n_iter, n_recorded, self.n_skipped)
         return range(first, self.next_cycle)
 
     def _set_next_cycle(self, number: int) -> None:
