@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fastai_clr import CircularLR, Cooldown, Cycles, plot_schedules
+from fastai_clr.schedules import Timetable
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -37,28 +38,30 @@ def side_by_side():
     return plot_schedules(["clr(32,5)", "clr_beta(10,10)", "one_cycle", "cosine"], lr=1e-2, n_batches=300).figure
 
 
-def stopped_and_cooled(lr=0.03, n_iter=31):
+def stopped_and_cooled():
     """Rate and accuracy of a fit that is stopped after 5 of 10 epochs and cooled down, beside whole cycles.
 
-    The accuracies are those that tests/benchmarks/lesson.py measured; lr is the peak, n_iter the batches per epoch.
+    tests/benchmarks/lesson.py measured the accuracies.
     """
     from digits import measured
 
-    def rates(schedule, n_epoch):
-        return schedule.at(np.arange(n_epoch * n_iter), Cycles(1, n_epoch, n_iter=n_iter))[0]
+    accuracies, n_iter = measured("cooled"), 31  # 2,000 images in batches of 64
+    lr = float(accuracies.index.get_level_values("peak")[0])
 
-    ten, six = (lr * rates(CircularLR(10, 10), n_epoch) for n_epoch in (10, 6))
+    def rates(schedule, n_epoch, peak):
+        return Timetable(schedule, Cycles(1, n_epoch, n_iter=n_iter), [peak]).rates[:, 0]
+
+    ten, six = (rates(CircularLR(10, 10), n_epoch, lr) for n_epoch in (10, 6))
     until = ten[: 5 * n_iter]
     ways = {
         "a cycle of 10 epochs": (ten, dict(color="0.6")),
         "a cycle of 6 epochs": (six, dict(color="C0", ls="--")),
-        "stopped after 5, cooled for 1": ([*until, *until[-1] * rates(Cooldown(10), 1)], dict(color="C3", lw=2.5)),
+        "stopped after 5, cooled for 1": ([*until, *rates(Cooldown(10), 1, until[-1])], dict(color="C3", lw=2.5)),
     }
-    accuracies = measured("cooled").droplevel("peak")
     figure, (above, below) = plt.subplots(2, figsize=(8, 5.5), sharex=True, layout="constrained")
     for name, (of_batch, style) in ways.items():
         above.plot(np.arange(1, len(of_batch) + 1) / n_iter, of_batch, **style)
-        accuracy = accuracies.loc[name].mean(axis="columns")
+        accuracy = accuracies.loc[name, lr].mean(axis="columns")
         below.plot(accuracy.index, accuracy, marker="o", label=f"{name}: {accuracy.iloc[-1]:.3f}", **style)
     above.set(ylabel="learning rate", ylim=(0, 1.12 * lr))
     above.annotate("stopped: learn.fit_cooldown()", (5, until[-1]), (5.4, 0.9 * lr), arrowprops=dict(arrowstyle="->"))

@@ -116,10 +116,19 @@ def cooled():
             learn = new_learner()
             set_seed(seed)
             new_weights(learn.model)
+            accuracies = []
             with learn.no_logging():
-                runs.append([value for fit in fits for value in (fit(learn), learn.sched.rec_metrics)[1]])
+                for fit in fits:
+                    fit(learn)
+                    accuracies += learn.sched.rec_metrics
+            runs.append(accuracies)
         for epoch, values in enumerate(zip(*runs), 1):
-            yield ["cooled", name, 3 * LR, epoch, *(f"{o:.6f}" for o in values)] + [""] * (N_SEEDS - len(values))
+            yield row("cooled", name, 3 * LR, epoch, values)
+
+
+def row(question, name, peak, epoch, values):
+    """A line of the file, whose last columns are empty where there were fewer seeds."""
+    return [question, name, peak, epoch, *(f"{o:.6f}" for o in values), *[""] * (N_SEEDS - len(values))]
 
 
 def rows(question, comparison):
@@ -127,8 +136,7 @@ def rows(question, comparison):
     for name in sorted(comparison.names, key=lambda name: name != comparison.baseline):
         epochs = comparison.history["accuracy"].loc[name].unstack("seed")
         for epoch, values in (epochs if question == "cycles" else epochs.tail(1)).iterrows():
-            row = [question, name, comparison.peaks[name], epoch, *(f"{o:.6f}" for o in values)]
-            yield row + [""] * (N_SEEDS - len(values))
+            yield row(question, name, comparison.peaks[name], epoch, values)
 
 
 def main():
