@@ -44,8 +44,8 @@ def suggest_clr(
     """Suggest a peak rate, `div` and `cut_div` to begin with, and say why.
 
     A race finds the peak: it trains short whole cycles on copies of the Learner, first at peaks a decade apart, then
-    longer ones half a decade apart, and takes the lowest peak whose validation loss is within 2 % of the best. A cycle
-    ends with a low rate, so its loss foretells that of the fit.
+    longer ones half a decade apart, and takes the lowest peak whose validation loss is within 2 % of the best. Each
+    cycle ends at a low rate, as the whole fit will, so the loss of a cycle predicts the loss of the fit.
 
     Parameters
     ----------

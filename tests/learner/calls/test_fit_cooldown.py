@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fastai.callback.core import Callback, CancelFitException
-from fastai.callback.schedule import ParamScheduler  # (gives the Learner fit_one_cycle, fit_flat_cos, lr_find, too)
+from fastai.callback.schedule import ParamScheduler  # its module gives the Learner fit_one_cycle, fit_flat_cos, lr_find
 from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.learner import Learner, load_learner
 from fastai.metrics import accuracy
